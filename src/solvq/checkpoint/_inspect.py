@@ -1,0 +1,87 @@
+"""What a compressed checkpoint holds, and how good it is against the original."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from solvq.checkpoint._container import NUMPY_DTYPES, FormatError
+from solvq.checkpoint._encode import solve, sum_of_squares
+from solvq.checkpoint._plan import Settings
+from solvq.checkpoint._report import Report, TensorReport
+from solvq.checkpoint._restore import Compressed
+from solvq.checkpoint._source import Source, open_source
+
+CHUNK = 1 << 18
+
+
+def inspect(
+    src: str | os.PathLike[str],
+    *,
+    original: str | os.PathLike[str] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Report:
+    """Report of a compressed checkpoint, as it was written or proved again.
+
+    Parameters
+    ----------
+    src : path
+        File that `compress` wrote.
+    original : path, optional
+        The checkpoint it was made from: errors and lower bounds are then computed anew from the
+        stored tables and the original weights, instead of read from the file.
+    progress : callable, optional
+        Called with a tensor's name, the bytes done and the bytes in total.
+
+    Raises
+    ------
+    FormatError
+        If a file cannot be read, or ``original`` has other tensors.
+    """
+    compressed = Compressed(Path(src))
+    report = compressed.report()
+    if original is None:
+        return report
+    source = open_source(Path(original))
+    done, total = 0, sum(t.nbytes_before for t in report.tensors)
+    tensors = []
+    for tensor in report.tensors:
+        tensors.append(_proved(compressed, source, tensor))
+        done += tensor.nbytes_before
+        if progress is not None:
+            progress(tensor.name, done, total)
+    return replace(report, tensors=tuple(tensors))
+
+
+def _proved(compressed: Compressed, source: Source, tensor: TensorReport) -> TensorReport:
+    """Report of one tensor with figures computed from its weights."""
+    entry = source.entries.get(tensor.name)
+    if entry is None or (entry.dtype, entry.shape) != (tensor.dtype, tensor.shape):
+        raise FormatError(
+            f"{source.path}: has no tensor {tensor.name!r} of dtype {tensor.dtype} and shape "
+            f"{tensor.shape}; is it the original of {compressed.path}?"
+        )
+    found = compressed.manifest.tensors[tensor.name]
+    if found.layout is None or found.n_values is None:
+        if not np.array_equal(compressed.raw(tensor.name), source.raw(tensor.name)):
+            raise FormatError(f"{compressed.path}: kept tensor {tensor.name!r} differs")
+        return tensor
+    flat = source.array(tensor.name).reshape(-1)
+    restored = compressed.raw(tensor.name).view(NUMPY_DTYPES[tensor.dtype])
+    error = 0.0
+    for start in range(0, flat.size, CHUNK):
+        part = slice(start, start + CHUNK)
+        difference = flat[part].astype(np.float64) - restored[part].astype(np.float64)
+        error += float(difference @ difference)
+    bound = solve(flat, found.layout, Settings(n_values=found.n_values), None).bound
+    energy = sum_of_squares(flat)
+    return replace(
+        tensor,
+        energy=energy,
+        relative_error=error / energy if energy else 0.0,
+        lower_bound=min(bound, error) / energy if energy else 0.0,
+    )

@@ -1,0 +1,71 @@
+"""Indices as a stream of bits: value ``i`` of ``b`` bits starts at bit ``i * b``, low bit first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvq.scalar._kernels import kernel
+
+PAD = 8  # the packed bytes are filled up to a multiple of this
+
+
+@kernel
+def _write(indices: NDArray[Any], bits: int, out: NDArray[np.uint8]) -> None:
+    """Append each index to the stream."""
+    held, length, position = np.uint64(0), 0, 0
+    for i in range(indices.size):
+        held |= np.uint64(indices[i]) << np.uint64(length)
+        length += bits
+        while length >= 8:
+            out[position] = np.uint8(held & np.uint64(0xFF))
+            held >>= np.uint64(8)
+            length -= 8
+            position += 1
+    if length > 0:
+        out[position] = np.uint8(held & np.uint64(0xFF))
+
+
+@kernel
+def _read(packed: NDArray[np.uint8], bits: int, out: NDArray[Any]) -> None:
+    """Take each index off the stream."""
+    held, length, position = np.uint64(0), 0, 0
+    mask = (np.uint64(1) << np.uint64(bits)) - np.uint64(1)
+    for i in range(out.size):
+        while length < bits:
+            held |= np.uint64(packed[position]) << np.uint64(length)
+            length += 8
+            position += 1
+        out[i] = held & mask
+        held >>= np.uint64(bits)
+        length -= bits
+
+
+def packed_size(count: int, bits: int) -> int:
+    """Bytes of ``count`` packed indices, filling included."""
+    return -(-count * bits // (8 * PAD)) * PAD
+
+
+def pack(indices: NDArray[Any], bits: int) -> NDArray[np.uint8]:
+    """Pack indices below ``2**bits``, ``0 <= bits <= 16``."""
+    out = np.zeros(packed_size(indices.size, bits), np.uint8)
+    if bits:
+        _write(np.ascontiguousarray(indices).reshape(-1), bits, out)
+    return out
+
+
+def unpack(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[Any]:
+    """Invert `pack`."""
+    out = np.zeros(count, np.uint8 if bits <= 8 else np.uint16)
+    if bits:
+        _read(packed, bits, out)
+    return out
+
+
+@kernel
+def gather(tables: NDArray[Any], indices: NDArray[Any], length: int, out: NDArray[Any]) -> None:
+    """Entries of the indices, each run of ``length`` from a table of its own."""
+    for i in range(indices.size):
+        out[i] = tables[i // length, indices[i]]

@@ -1,0 +1,26 @@
+"""Scalar quantizers: few shared values for the numbers of an array."""
+
+from solvq.scalar._base import ScalarQuantizer
+from solvq.scalar._certificate import Certificate, certificate
+from solvq.scalar._kmeans import KMeansQuantizer
+from solvq.scalar._methods import METHODS
+from solvq.scalar._optimal import OptimalQuantizer
+from solvq.scalar._quantize import quantize, quantize_certified
+from solvq.scalar._reduce import NonFiniteError
+from solvq.scalar._rows import Rows, quantize_rows
+from solvq.scalar._uniform import UniformQuantizer
+
+__all__ = [
+    "METHODS",
+    "Certificate",
+    "KMeansQuantizer",
+    "NonFiniteError",
+    "OptimalQuantizer",
+    "Rows",
+    "ScalarQuantizer",
+    "UniformQuantizer",
+    "certificate",
+    "quantize",
+    "quantize_certified",
+    "quantize_rows",
+]

@@ -1,0 +1,131 @@
+"""Arrays in, codes out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvq.code import Code
+from solvq.scalar._assign import assign, nearest_loss
+from solvq.scalar._base import ScalarQuantizer, Solution
+from solvq.scalar._certificate import Certificate
+from solvq.scalar._kernels import Float64
+from solvq.scalar._methods import METHODS
+from solvq.scalar._reduce import Problem, checked, checked_weight, reduce
+
+
+def make_quantizer(method: str, n_values: int, parameters: dict[str, Any]) -> ScalarQuantizer:
+    """Quantizer of a name of `METHODS` with checked parameters.
+
+    Raises
+    ------
+    ValueError
+        If the name or a parameter is unknown, or a value out of range.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}; choose one of {', '.join(sorted(METHODS))}")
+    kind = METHODS[method]
+    allowed = set(kind._get_param_names()) - {"n_values"}
+    if unknown := sorted(set(parameters) - allowed):
+        raise ValueError(
+            f"method {method!r} has no parameter {', '.join(unknown)}; "
+            f"it has {', '.join(['n_values', *sorted(allowed)])}"
+        )
+    quantizer = kind(n_values=n_values, **parameters)
+    quantizer._check_parameters()
+    return quantizer
+
+
+def rounded(codebook: Float64, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Distinct entries of an ascending codebook in the dtype of the data."""
+    if dtype.kind in "iu":
+        codebook = np.rint(codebook)
+    entries = codebook.astype(dtype)
+    keep = np.ones(entries.size, bool)
+    keep[1:] = entries[1:] != entries[:-1]
+    return entries[keep]
+
+
+def quantize(
+    x: Any,
+    n_values: int = 16,
+    method: str = "optimal",
+    sample_weight: Any = None,
+    **parameters: Any,
+) -> Code:
+    """Store an array as indices into few shared values.
+
+    The default method minimises the (weighted) mean of squared errors over all codebooks of
+    ``n_values`` values; the others of `solvq.scalar.METHODS` are there to be compared with it.
+
+    Parameters
+    ----------
+    x : array_like of any shape, or torch tensor
+        Finite numbers: float16, float32, float64, bfloat16 and the 8-bit floats of ``ml_dtypes``,
+        or integers.
+    n_values : int, default 16
+        Wanted number of shared values.
+    method : str, default "optimal"
+        Name in `solvq.scalar.METHODS`.
+    sample_weight : array_like of the shape of ``x``, optional
+        Nonnegative weights of the squared errors.
+    **parameters
+        Further parameters of the method.
+
+    Returns
+    -------
+    Code
+        ``decode()`` has the shape and dtype of ``x`` (NumPy arrays also for tensors). The
+        codebook is ascending and in the dtype of ``x``: the optimum is found in float64 and then
+        rounded to it, so entries that coincide there are merged, and for integers the values are
+        integers. Each number has the index of the nearest entry, the lower one on ties.
+
+    Raises
+    ------
+    ValueError
+        If ``x`` is empty or has NaN or infinite values, or an argument is out of range.
+    TypeError
+        If ``x`` does not hold real numbers of at most 64 bits.
+
+    Examples
+    --------
+    >>> import numpy as np, solvq
+    >>> code = solvq.quantize(np.array([0.0, 0.1, 0.9, 1.0, 5.0]), n_values=3)
+    >>> code.codebook.round(2), code.indices
+    (array([0.05, 0.95, 5.  ]), array([0, 0, 1, 1, 2], dtype=uint8))
+    """
+    code, _, _ = _solved(x, sample_weight, make_quantizer(method, n_values, parameters))
+    return code
+
+
+def _solved(
+    x: Any, sample_weight: Any, quantizer: ScalarQuantizer
+) -> tuple[Code, Problem, Solution]:
+    """Code of an array, with the problem that it solves and the solution before rounding."""
+    data = checked(x)
+    problem = reduce(data, checked_weight(sample_weight, data.shape))
+    solution = quantizer._solve_problem(problem)
+    table = rounded(solution.codebook, data.dtype)
+    return Code(table, assign(data, table)), problem, solution
+
+
+def quantize_certified(
+    x: Any,
+    n_values: int = 16,
+    method: str = "optimal",
+    sample_weight: Any = None,
+    **parameters: Any,
+) -> tuple[Code, Certificate]:
+    """`quantize`, together with the certificate of its codebook, for the price of one solve.
+
+    Parameters, errors and the code are those of `quantize`. The bound of the certificate is for
+    the values that the method found, before they were rounded to the dtype of ``x``.
+    """
+    quantizer = make_quantizer(method, n_values, parameters)
+    code, problem, solution = _solved(x, sample_weight, quantizer)
+    _, bound = quantizer._certify(problem, solution)
+    table = problem.scale(code.codebook.astype(np.float64))
+    loss = problem.mean_loss(nearest_loss(problem.values, problem.weights, table))
+    return code, Certificate.of(loss, min(bound, loss))
