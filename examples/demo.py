@@ -68,7 +68,11 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line; every number of values is tried with every way to share them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--n-values", type=int, nargs="+", default=[16], help="distinct values left (default: 16)"
+        "--n-values",
+        type=int,
+        nargs="+",
+        default=[16, 32],
+        help="distinct values left (default: 16 32)",
     )
     parser.add_argument(
         "--per",

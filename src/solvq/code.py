@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from solvq.arrays import checked_weight, to_numpy
+
 __all__ = ["Code", "index_bits", "index_dtype"]
 
 CHUNK = 1 << 18  # values decoded at a time where a whole decoded copy is not wanted
@@ -138,18 +140,18 @@ class Code:
         Raises
         ------
         ValueError
-            If a shape differs, or the code holds no value.
+            If a shape differs, the code holds no value, or the weights are negative, not finite
+            or all zero.
         """
-        x = np.asarray(x)
+        x = to_numpy(x)
         if x.shape != self.shape or x.size == 0:
             raise ValueError(f"x has shape {x.shape}; the code decodes to {self.shape}, non-empty")
-        weight = None if sample_weight is None else np.asarray(sample_weight)
-        if weight is not None and weight.shape != x.shape:
-            raise ValueError(f"sample_weight has shape {weight.shape}; x has {x.shape}")
-        if self.weights is not None or self.codebook.ndim == 2 or x.ndim == 0:
-            error = (self.decode().astype(np.float64) - x.astype(np.float64)) ** 2
+        weight = checked_weight(sample_weight, x.shape)
+        flat = x.reshape(-1)
+        if self.codebook.ndim == 2:
+            error = (self.decode().reshape(-1).astype(np.float64) - flat.astype(np.float64)) ** 2
             return float(np.average(error, weights=weight))
-        return self._scalar_distortion(x.reshape(-1), None if weight is None else weight.ravel())
+        return self._scalar_distortion(flat, weight)
 
     def _scalar_distortion(self, x: NDArray[Any], weight: NDArray[Any] | None) -> float:
         """`distortion` of a scalar code, chunk by chunk, without a decoded copy."""
@@ -161,6 +163,6 @@ class Code:
             if weight is None:
                 total, mass = total + float(error.sum()), mass + error.size
             else:
-                w = weight[part].astype(np.float64)
+                w = weight[part]
                 total, mass = total + float(error @ w), mass + float(w.sum())
         return total / mass

@@ -101,6 +101,8 @@ def _write_all(
     found: dict[str, Description] = {}
     unaligned = []
     done, total = 0, sum(entry.nbytes for entry in source.entries.values())
+    if progress is not None:
+        progress("", done, total)
     for name, result in results:
         entry = source.entries[name]
         if isinstance(result, Encoded):

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -81,6 +82,8 @@ class SafetensorsReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        if path.is_dir():
+            raise FormatError(f"{path}: is a folder; give a .safetensors file")
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no such file")
         try:
@@ -188,15 +191,25 @@ class SafetensorsWriter:
         self._position = 0
         self._header: bytes | None = None
         self._part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        self._file = self._part.open("wb")
-        self._file.seek(8 + self._reserve)
+        with self._naming_target():
+            self._file = self._part.open("wb")
+            self._file.seek(8 + self._reserve)
+
+    @contextmanager
+    def _naming_target(self) -> Iterator[None]:
+        """Let errors of the system name the file that was wanted."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from None
 
     def add(self, name: str, dtype: str, shape: Iterable[int], data: NDArray[Any]) -> None:
         """Append a tensor."""
         if name in self._entries:
             raise FormatError(f"{self.path}: two tensors would be named {name!r}")
         raw = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
-        self._file.write(raw.data)
+        with self._naming_target():
+            self._file.write(raw.data)
         self.crc32[name] = zlib.crc32(raw.data)
         offsets = [self._position, self._position + raw.size]
         self._entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": offsets}
@@ -207,10 +220,11 @@ class SafetensorsWriter:
         text = header_text(self._entries, metadata)
         if len(text) > self._reserve:
             raise RuntimeError(f"header of {len(text)} bytes in {self._reserve} reserved")
-        self._file.seek(0)
-        self._file.write(self._reserve.to_bytes(8, "little") + text.ljust(self._reserve))
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with self._naming_target():
+            self._file.seek(0)
+            self._file.write(self._reserve.to_bytes(8, "little") + text.ljust(self._reserve))
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self._header = text
 
     def __enter__(self) -> SafetensorsWriter:
@@ -224,8 +238,9 @@ class SafetensorsWriter:
     ) -> None:
         """Give the finished file its name, or remove what was written."""
         try:
-            self._file.close()
-            if kind is None and self._header is not None:
-                self._part.replace(self.path)
+            with self._naming_target():
+                self._file.close()
+                if kind is None and self._header is not None:
+                    self._part.replace(self.path)
         finally:
             self._part.unlink(missing_ok=True)

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._container import NAMES
-from solvq.checkpoint._pack import pack
+from solvq.checkpoint._pack import index_width, pack
 from solvq.checkpoint._plan import Layout, Settings
 from solvq.checkpoint._schema import Description
-from solvq.code import index_bits
 from solvq.scalar import quantize_certified, quantize_rows
 
 CHUNK = 1 << 18
@@ -85,4 +84,4 @@ def encode(array: NDArray[Any], layout: Layout, settings: Settings, n_jobs: int 
     codebook = solved.tables.reshape(-1)
     (filled,) = description.stored("")[":codebook"][1]
     codebook = np.concatenate([codebook, np.repeat(codebook[-1:], filled - codebook.size)])
-    return Encoded(codebook, pack(solved.indices, index_bits(n_values)), description)
+    return Encoded(codebook, pack(solved.indices, index_width(n_values)), description)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from solvq.code import index_bits
 from solvq.scalar._kernels import kernel
 
 PAD = 8  # the packed bytes are filled up to a multiple of this
@@ -43,24 +44,27 @@ def _read(packed: NDArray[np.uint8], bits: int, out: NDArray[Any]) -> None:
         length -= bits
 
 
+def index_width(n_values: int) -> int:
+    """Bits of a stored index: at least one, so that no file stands for far more than it holds."""
+    return max(1, index_bits(n_values))
+
+
 def packed_size(count: int, bits: int) -> int:
     """Bytes of ``count`` packed indices, filling included."""
     return -(-count * bits // (8 * PAD)) * PAD
 
 
 def pack(indices: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    """Pack indices below ``2**bits``, ``0 <= bits <= 16``."""
+    """Pack indices below ``2**bits``, ``1 <= bits <= 16``."""
     out = np.zeros(packed_size(indices.size, bits), np.uint8)
-    if bits:
-        _write(np.ascontiguousarray(indices).reshape(-1), bits, out)
+    _write(np.ascontiguousarray(indices).reshape(-1), bits, out)
     return out
 
 
 def unpack(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[Any]:
     """Invert `pack`."""
-    out = np.zeros(count, np.uint8 if bits <= 8 else np.uint16)
-    if bits:
-        _read(packed, bits, out)
+    out = np.empty(count, np.uint8 if bits <= 8 else np.uint16)
+    _read(packed, bits, out)
     return out
 
 

@@ -9,8 +9,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from solvq.checkpoint._container import NUMPY_DTYPES, Entry
-from solvq.checkpoint._pack import packed_size
-from solvq.code import index_bits
+from solvq.checkpoint._pack import index_width, packed_size
 from solvq.scalar import METHODS
 
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -91,7 +90,7 @@ class Settings:
             return f"fewer than {self.min_size} weights"
         layout = self.layout(entry)
         tables = layout.n_tables * self.n_values * NUMPY_DTYPES[entry.dtype].itemsize
-        if tables + packed_size(entry.size, index_bits(self.n_values)) >= entry.nbytes:
+        if tables + packed_size(entry.size, index_width(self.n_values)) >= entry.nbytes:
             return "would not shrink"
         return ""
 

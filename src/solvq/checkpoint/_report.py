@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from solvq.scalar._base import gap
+from solvq.scalar._certificate import gap
 
 
 @dataclass(frozen=True)

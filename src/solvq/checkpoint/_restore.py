@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import time
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,9 @@ from solvq.checkpoint._container import (
     header_size,
     late,
 )
-from solvq.checkpoint._pack import gather, unpack
+from solvq.checkpoint._pack import gather, index_width, unpack
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._schema import CHECK, KEY, read_manifest
-from solvq.code import index_bits
 
 
 class Compressed:
@@ -66,7 +67,7 @@ class Compressed:
         tables = np.frombuffer(self._raw(f"{name}:codebook").tobytes(), word)
         used = found.layout.n_tables * found.n_values
         packed = self._raw(f"{name}:indices")
-        indices = unpack(packed, index_bits(found.n_values), found.size)
+        indices = unpack(packed, index_width(found.n_values), found.size)
         if indices.size and int(indices.max()) >= found.n_values:
             raise FormatError(f"{self.path}: an index of {name!r} lies outside its table")
         out = np.empty(indices.size, word)
@@ -121,7 +122,7 @@ def decompress(
     Returns
     -------
     Report
-        What the file says became of each tensor.
+        What the file says became of each tensor; the seconds are those of this call.
 
     Raises
     ------
@@ -130,6 +131,7 @@ def decompress(
     FileExistsError
         If ``dst`` exists and ``force`` is not set.
     """
+    started = time.perf_counter()
     source, target = Compressed(Path(src)), Path(dst)
     check_target(target, force)
     report, tensors = source.report(), source.manifest.tensors
@@ -144,7 +146,7 @@ def decompress(
             if progress is not None:
                 progress(name, done, total)
         writer.finish(source.metadata)
-    return report
+    return replace(report, seconds=time.perf_counter() - started)
 
 
 def load(src: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:

@@ -16,12 +16,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from solvq.checkpoint._container import ALIGN, NUMPY_DTYPES, FormatError
-from solvq.checkpoint._pack import packed_size
+from solvq.checkpoint._pack import index_width, packed_size
 from solvq.checkpoint._plan import MAX_VALUES, Layout
 from solvq.checkpoint._report import TensorReport
-from solvq.code import index_bits
 
 VERSION = 1
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 KEY, CHECK = "solvq", "solvq.crc32"
 
 
@@ -53,7 +53,7 @@ class Description:
         itemsize = NUMPY_DTYPES[self.dtype].itemsize
         tables = self.layout.n_tables * self.n_values * itemsize
         filled = -(-tables // ALIGN) * ALIGN // itemsize
-        packed = packed_size(self.size, index_bits(self.n_values))
+        packed = packed_size(self.size, index_width(self.n_values))
         return {f"{name}:codebook": (self.dtype, (filled,)), f"{name}:indices": ("U8", (packed,))}
 
     def report(self, name: str, nbytes_after: int) -> TensorReport:
@@ -145,5 +145,5 @@ def read_manifest(path: Any, metadata: dict[str, str]) -> Manifest:
         )
     except FormatError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+    except DAMAGE as error:
         raise FormatError(f"{path}: damaged description of the tensors ({error})") from None

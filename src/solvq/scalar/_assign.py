@@ -15,9 +15,19 @@ TABLE = 1 << 16  # buckets of the lookup by the upper half of a float32
 MANY = 1 << 17  # from this many values on, building the table pays
 
 
+@kernel
 def thresholds(codebook: Float64) -> Float64:
-    """Midpoints of neighbouring entries of a sorted codebook."""
-    return codebook[:-1] + 0.5 * np.diff(codebook)
+    """Largest floats that are no farther from the lower of two neighbouring entries."""
+    edges = np.empty(codebook.size - 1)
+    for i in range(edges.size):
+        low, high = codebook[i], codebook[i + 1]
+        middle = low + 0.5 * (high - low)
+        if middle == np.inf:
+            middle = 0.5 * low + 0.5 * high
+        if middle - low > high - middle:  # rounded up
+            middle = np.nextafter(middle, low)
+        edges[i] = middle
+    return edges
 
 
 @kernel

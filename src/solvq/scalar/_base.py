@@ -11,27 +11,23 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from solvq.scalar._assign import assign, nearest_loss
+from solvq.arrays import checked_weight
+from solvq.scalar._assign import assign
+from solvq.scalar._certificate import certify
 from solvq.scalar._kernels import Float64
-from solvq.scalar._partition import solve
-from solvq.scalar._reduce import Problem, checked_weight, reduce
+from solvq.scalar._reduce import Problem, reduce
 
 
 class Solution(NamedTuple):
     """What a quantizer's hook returns, in the units of its `Problem`.
 
-    ``lower_bound`` on the summed squared error is None where the method proves none.
+    ``lower_bound`` on the summed squared error is None where the method proves none; ``n_iter``
+    counts its iterations.
     """
 
     codebook: Float64
     lower_bound: float | None = None
-
-
-def gap(loss: float, lower_bound: float) -> float:
-    """Relative distance of a loss from its lower bound: 0 where both are 0."""
-    if loss <= lower_bound:
-        return 0.0
-    return loss / lower_bound - 1.0 if lower_bound > 0.0 else float("inf")
+    n_iter: int = 1
 
 
 class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
@@ -52,6 +48,8 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         Proven lower bound of ``loss_`` for any codebook of ``n_values_`` values.
     gap_ : float
         ``loss_ / lower_bound_ - 1``; 0 where the loss is 0.
+    n_iter_ : int
+        Iterations of the method; 1 where it has none.
     n_features_in_ : int
         Number of columns seen in `fit`.
     """
@@ -76,17 +74,9 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
     def _solve_problem(self, problem: Problem) -> Solution:
         """Ascending distinct codebook in the units of the data, which it is where all fit."""
         if problem.values.size <= self.n_values:
-            return Solution(problem.data.copy(), 0.0)
-        codebook, bound = self._solve(problem.values, problem.weights)
-        return Solution(np.unique(problem.restore(codebook)), bound)
-
-    def _certify(self, problem: Problem, solution: Solution) -> tuple[float, float]:
-        """Mean loss of a codebook and its proven lower bound, in the units of the data."""
-        codebook, bound = solution
-        loss = nearest_loss(problem.values, problem.weights, problem.scale(codebook))
-        if bound is None:
-            bound = solve(problem.values, problem.weights, codebook.size)[2]
-        return problem.mean_loss(loss), problem.mean_loss(min(bound, loss))
+            return Solution(problem.restore(problem.values), 0.0)
+        solution = self._solve(problem.values, problem.weights)
+        return solution._replace(codebook=np.unique(problem.restore(solution.codebook)))
 
     def _solve_rows(
         self, x: NDArray[Any], weight: Float64 | None
@@ -97,7 +87,7 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
             problem = reduce(row, None if weight is None or not weight[r].any() else weight[r])
             solution = self._solve_problem(problem)
             codebooks.append(solution.codebook)
-            bounds.append(self._certify(problem, solution)[1])
+            bounds.append(certify(problem, solution.codebook, solution.lower_bound).lower_bound)
         return codebooks, bounds
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> ScalarQuantizer:
@@ -108,8 +98,8 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         X : array_like of shape (n_samples, n_features)
             Finite numbers.
         y : ignored
-        sample_weight : array_like of shape (n_samples,) or (n_samples, n_features), optional
-            Nonnegative weights; a weight per row holds for all entries of the row.
+        sample_weight : array_like of shape (n_samples,), optional
+            Nonnegative weights, each for all entries of its row.
 
         Raises
         ------
@@ -118,17 +108,14 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         """
         self._check_parameters()
         X = validate_data(self, X, dtype=[np.float64, np.float32])
-        if sample_weight is not None:
-            weight = np.asarray(sample_weight, dtype=np.float64)
-            if weight.shape == (X.shape[0],):
-                weight = np.broadcast_to(weight[:, None], X.shape)
-            sample_weight = checked_weight(weight, X.shape)
-        problem = reduce(X, sample_weight)
+        weight = checked_weight(sample_weight, X.shape[:1])
+        problem = reduce(X, None if weight is None else np.repeat(weight, X.shape[1]))
         solution = self._solve_problem(problem)
         self.codebook_ = solution.codebook
         self.n_values_ = self.codebook_.size
-        self.loss_, self.lower_bound_ = self._certify(problem, solution)
-        self.gap_ = gap(self.loss_, self.lower_bound_)
+        self.n_iter_ = solution.n_iter
+        proof = certify(problem, solution.codebook, solution.lower_bound)
+        self.loss_, self.lower_bound_, self.gap_ = proof
         return self
 
     def encode(self, X: Any) -> NDArray[Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.scalar._assign import _cell
+from solvq.scalar._assign import _cell, thresholds
 from solvq.scalar._kernels import Float64, Workspace, kernel, workspace
 from solvq.scalar._partition import group_means, partition
 from solvq.scalar._reduce import merge_equal
@@ -23,25 +23,25 @@ def _solve_row(data: Float64, weights: Float64, k: int, work: Workspace, out: Fl
         return 0.0
     widest = max(abs(data[0]), abs(data[-1]))
     unit = 2.0 ** min(1000, max(-1000, math.frexp(widest)[1]))
-    shift = data[data.size // 2]
-    values = data / unit - shift / unit
+    values = data / unit
     weights = weights / weights.max()
     breaks, bound, _ = partition(values, weights, k, work)
     means, loss = group_means(values, weights, breaks)
-    out[:k] = means * unit + shift
+    out[:k] = means * unit
     return min(bound, loss) / weights.sum() * unit * unit
 
 
 @kernel
-def _solve_sorted_rows(ordered: Any, weight: Float64, codebooks: Float64, bounds: Float64) -> None:
+def _solve_sorted_rows(
+    ordered: Any, weight: Float64, work: Workspace, codebooks: Float64, bounds: Float64
+) -> None:
     """Codebook and mean lower bound of each row, sorted; empty ``weight`` counts."""
-    work = workspace(ordered.shape[1])
-    none = np.empty(0)
+    none, room = np.empty(0), np.empty((2, ordered.shape[1]))
     for r in range(ordered.shape[0]):
-        data, weights = merge_equal(ordered[r], weight[r] if weight.size else none)
-        if data.size == 0:  # a row of no weight: any codebook will do, so the plain one
-            data, weights = merge_equal(ordered[r], none)
-        bounds[r] = _solve_row(data, weights, codebooks.shape[1], work, codebooks[r])
+        m = merge_equal(ordered[r], weight[r] if weight.size else none, room)
+        if m == 0:  # a row of no weight: any codebook will do, so the plain one
+            m = merge_equal(ordered[r], none, room)
+        bounds[r] = _solve_row(room[0, :m], room[1, :m], codebooks.shape[1], work, codebooks[r])
 
 
 def solve_rows(x: NDArray[Any], weight: Float64 | None, k: int) -> tuple[Float64, Float64]:
@@ -58,7 +58,7 @@ def solve_rows(x: NDArray[Any], weight: Float64 | None, k: int) -> tuple[Float64
         order = np.argsort(x, axis=1)
         ordered = np.take_along_axis(x, order, axis=1)
         weight = np.take_along_axis(weight, order, axis=1)
-    _solve_sorted_rows(ordered, weight, codebooks, bounds)
+    _solve_sorted_rows(ordered, weight, workspace(x.shape[1]), codebooks, bounds)
     return codebooks, bounds
 
 
@@ -68,7 +68,7 @@ def assign_rows(x: NDArray[Any], weight: Any, codebooks: Float64, indices: Any) 
     losses = np.empty(x.shape[0])
     for r in range(x.shape[0]):
         codebook = codebooks[r]
-        edges = codebook[:-1] + 0.5 * (codebook[1:] - codebook[:-1])
+        edges = thresholds(codebook)
         total, mass = 0.0, 0.0
         for i in range(x.shape[1]):
             c = _cell(x[r, i], edges, 0, edges.size)

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from solvq.arrays import checked_weight, to_numpy
 from solvq.scalar._assign import nearest_loss
-from solvq.scalar._base import gap
+from solvq.scalar._kernels import Float64
 from solvq.scalar._partition import solve
-from solvq.scalar._reduce import checked, checked_weight, reduce, to_numpy
+from solvq.scalar._reduce import Problem, checked, reduce
 
 
 class Certificate(NamedTuple):
@@ -29,10 +30,26 @@ class Certificate(NamedTuple):
     lower_bound: float
     gap: float
 
-    @classmethod
-    def of(cls, distortion: float, lower_bound: float) -> Certificate:
-        """Certificate of two figures in the same unit."""
-        return cls(distortion, lower_bound, gap(distortion, lower_bound))
+
+def gap(loss: float, lower_bound: float) -> float:
+    """Relative distance of a loss from its lower bound: 0 where both are 0."""
+    if loss <= lower_bound:
+        return 0.0
+    return loss / lower_bound - 1.0 if lower_bound > 0.0 else float("inf")
+
+
+def certify(problem: Problem, codebook: Float64, lower_bound: float | None = None) -> Certificate:
+    """Certificate of an ascending codebook in the units of the data.
+
+    ``lower_bound``, in the problem's units, spares the exact search where it is known.
+    """
+    loss = nearest_loss(problem.values, problem.weights, problem.scale(codebook))
+    if lower_bound is None:
+        lower_bound = solve(problem.values, problem.weights, codebook.size).lower_bound
+    lower_bound = min(lower_bound, loss)
+    return Certificate(
+        problem.mean_loss(loss), problem.mean_loss(lower_bound), gap(loss, lower_bound)
+    )
 
 
 def certificate(x: Any, codebook: Any, sample_weight: Any = None) -> Certificate:
@@ -62,6 +79,4 @@ def certificate(x: Any, codebook: Any, sample_weight: Any = None) -> Certificate
     table = np.unique(to_numpy(codebook).astype(np.float64))
     if table.size == 0 or not np.isfinite(table).all():
         raise ValueError("codebook is empty or not finite; give at least one finite value")
-    loss = nearest_loss(problem.values, problem.weights, problem.scale(table))
-    bound = min(solve(problem.values, problem.weights, table.size)[2], loss)
-    return Certificate.of(problem.mean_loss(loss), problem.mean_loss(bound))
+    return certify(problem, table)

@@ -47,17 +47,10 @@ class Workspace(NamedTuple):
     g: Any
 
 
-@kernel
 def workspace(m: int) -> Workspace:
-    """Scratch for problems of at most ``m`` points."""
-    return Workspace(
-        np.empty(m + 1),
-        np.empty(m + 1, np.int32),
-        np.empty(m + 1),
-        np.empty(m + 1),
-        np.empty(m + 1),
-        np.empty(m + 1),
-    )
+    """Scratch for problems of at most ``m`` points; NumPy's allocator takes large pages."""
+    back = np.empty(m + 1, np.int32)
+    return Workspace(np.empty(m + 1), back, *(np.empty(m + 1) for _ in range(4)))
 
 
 @kernel

@@ -52,5 +52,6 @@ class KMeansQuantizer(ScalarQuantizer):
             tol=self.tol,
             random_state=self.random_state,
         )
-        model.fit(values[:, None], sample_weight=weights)
-        return Solution(model.cluster_centers_[:, 0])
+        middle = values[values.size // 2]  # its distances lose precision far from 0
+        model.fit(values[:, None] - middle, sample_weight=weights)
+        return Solution(model.cluster_centers_[:, 0] + middle, n_iter=model.n_iter_)

@@ -35,8 +35,8 @@ class OptimalQuantizer(ScalarQuantizer):
         self.n_values = n_values
 
     def _solve(self, values: Float64, weights: Float64) -> Solution:
-        codebook, _, lower_bound = solve(values, weights, self.n_values)
-        return Solution(codebook, lower_bound)
+        found = solve(values, weights, self.n_values)
+        return Solution(found.codebook, found.lower_bound, found.probes)
 
     def _solve_rows(self, x: NDArray[Any], weight: Float64 | None) -> tuple[Any, Any]:
         return solve_rows(x, weight, self.n_values)

@@ -10,7 +10,7 @@ Schieber, Tokuyama 1994). Section 4.5 of the method's description in ``docs/scal
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -91,6 +91,20 @@ def _next_penalty(k: int, fewer: Float64, more: Float64, before: Float64, last: 
 
 
 @kernel
+def _sharpen(x: Float64, w: Float64, breaks: Int32, penalty: float, work: Workspace) -> float:
+    """Bound from a smaller penalty, where that of the solution drowns its loss in rounding.
+
+    ``D_k`` itself is such a penalty: it is at least ``D_k - D_(k+1)``.
+    """
+    loss, k = group_means(x, w, breaks)[1], breaks.size - 1
+    if penalty <= 4.0 * loss:
+        return 0.0
+    probe(x, w, loss, work)
+    value = work.best[x.size]
+    return value - k * loss - _rounding(k, x.size) * value
+
+
+@kernel
 def search(x: Float64, w: Float64, k: int, penalty: float, work: Workspace) -> Any:
     """Best partition into ``k`` of ``m > k`` points; (breaks, lower bound, penalty, probes)."""
     m = x.size
@@ -110,7 +124,7 @@ def search(x: Float64, w: Float64, k: int, penalty: float, work: Workspace) -> A
         bound = max(bound, value - k * penalty - _rounding(k, m) * value)
         breaks = traced(work, m, count)
         if count == k:
-            return breaks, bound, penalty, probes
+            return breaks, max(bound, _sharpen(x, w, breaks, penalty, work)), penalty, probes
         flat = value >= (fewer[1] + fewer[0] * penalty) * (1.0 - TIE)
         if chord and (flat or not fewer[0] < count < more[0]):
             break
@@ -184,14 +198,22 @@ def partition(x: Float64, w: Float64, k: int, work: Workspace) -> Any:
     return breaks, bound, probes
 
 
-def solve(x: Float64, w: Float64, k: int) -> tuple[Float64, float, float]:
-    """Optimal codebook of ``k`` values, its loss, and the proven lower bound (sums, not means).
+class Optimum(NamedTuple):
+    """Optimal codebook with sums, not means, of squared errors: its loss and the proven bound."""
 
-    ``x`` sorted and distinct, ``w`` positive. With ``k`` at least the number of points the
-    codebook is the points.
+    codebook: Float64
+    loss: float
+    lower_bound: float
+    probes: int
+
+
+def solve(x: Float64, w: Float64, k: int) -> Optimum:
+    """Optimal codebook of ``k`` values for sorted distinct ``x`` with positive weights.
+
+    With ``k`` at least the number of points the codebook is the points.
     """
     if k >= x.size:
-        return x.copy(), 0.0, 0.0
-    breaks, bound, _ = partition(x, w, k, workspace(x.size))
+        return Optimum(x.copy(), 0.0, 0.0, 1)
+    breaks, bound, probes = partition(x, w, k, workspace(x.size))
     codebook, loss = group_means(x, w, breaks)
-    return codebook, loss, min(bound, loss)
+    return Optimum(codebook, loss, min(bound, loss), max(1, probes))

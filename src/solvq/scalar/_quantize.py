@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from solvq.arrays import checked_weight
 from solvq.code import Code
-from solvq.scalar._assign import assign, nearest_loss
+from solvq.scalar._assign import assign
 from solvq.scalar._base import ScalarQuantizer, Solution
-from solvq.scalar._certificate import Certificate
+from solvq.scalar._certificate import Certificate, certify
 from solvq.scalar._kernels import Float64
 from solvq.scalar._methods import METHODS
-from solvq.scalar._reduce import Problem, checked, checked_weight, reduce
+from solvq.scalar._partition import solve
+from solvq.scalar._reduce import Problem, checked, reduce
 
 
 def make_quantizer(method: str, n_values: int, parameters: dict[str, Any]) -> ScalarQuantizer:
@@ -125,7 +127,7 @@ def quantize_certified(
     """
     quantizer = make_quantizer(method, n_values, parameters)
     code, problem, solution = _solved(x, sample_weight, quantizer)
-    _, bound = quantizer._certify(problem, solution)
-    table = problem.scale(code.codebook.astype(np.float64))
-    loss = problem.mean_loss(nearest_loss(problem.values, problem.weights, table))
-    return code, Certificate.of(loss, min(bound, loss))
+    bound = solution.lower_bound
+    if bound is None:
+        bound = solve(problem.values, problem.weights, solution.codebook.size).lower_bound
+    return code, certify(problem, code.codebook.astype(np.float64), bound)

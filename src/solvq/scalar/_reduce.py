@@ -1,22 +1,20 @@
 """From any array to sorted distinct float64 values and their weights.
 
 Dtypes of at most 16 bits go through a histogram of their bit patterns, wider ones through one
-sort. The values that a quantizer sees are centred on one of the data and scaled by a power of
-two, both exact for clustered data, so that neither an offset of 1e8 nor a scale of 1e-200 costs
-precision; `Problem.restore` undoes it.
+sort. The values that a quantizer sees are scaled by a power of two into ``[-1, 1]``, so that no
+square overflows or vanishes; `Problem.restore` undoes it, exactly.
 """
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from solvq.arrays import to_numpy
 from solvq.scalar._kernels import Float64, kernel
 
 EXACT = 2**53  # integers beyond are not exact in float64
@@ -28,45 +26,25 @@ class NonFiniteError(ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """Sorted distinct data with positive weights, and the centred and scaled values to work on.
+    """Sorted distinct values with positive weights; a datum is ``ldexp(value, exponent)``."""
 
-    A datum is ``ldexp(value, exponent) + shift``.
-    """
-
-    data: Float64
     values: Float64
     weights: Float64
-    shift: float
     exponent: int
 
     def scale(self, data: Float64) -> Float64:
         """Numbers in the units of the data as values of the problem."""
-        return np.ldexp(data, -self.exponent) - np.ldexp(self.shift, -self.exponent)
+        return np.ldexp(data, -self.exponent)
 
     def restore(self, values: Float64) -> Float64:
         """Values of the problem in the units of the data."""
-        return np.ldexp(values, self.exponent) + self.shift
+        return np.ldexp(values, self.exponent)
 
     def mean_loss(self, loss: float) -> float:
         """Weighted mean squared error in the units of the data, from a sum in the problem's."""
         mean = loss / float(self.weights.sum())
         with np.errstate(over="ignore", under="ignore"):
             return float(np.ldexp(mean, 2 * self.exponent))
-
-
-def to_numpy(x: Any) -> NDArray[Any]:
-    """NumPy view of an array, a torch tensor (any device) or nested numbers."""
-    if isinstance(x, np.ma.MaskedArray):
-        raise TypeError("x is a masked array; give x.compressed() or x.filled(value)")
-    if type(x).__module__.partition(".")[0] == "torch" and hasattr(x, "detach"):
-        x = x.detach().cpu().contiguous()
-        name = str(x.dtype).removeprefix("torch.")
-        if not hasattr(np, name):
-            torch = sys.modules["torch"]
-            raw = x.view(torch.uint8 if x.element_size() == 1 else torch.int16)
-            return raw.numpy().view(getattr(ml_dtypes, name))
-        return x.numpy()
-    return np.asarray(x)
 
 
 def checked(x: Any) -> NDArray[Any]:
@@ -77,7 +55,7 @@ def checked(x: Any) -> NDArray[Any]:
     TypeError
         For dtypes that are not real numbers of at most 64 bits.
     ValueError
-        If the array is empty.
+        If the array is empty, or has integers that float64 cannot hold.
     """
     array = to_numpy(x)
     kind = array.dtype.kind
@@ -89,30 +67,14 @@ def checked(x: Any) -> NDArray[Any]:
         )
     if array.size == 0:
         raise ValueError(f"x is empty (shape {array.shape}); give at least one value")
+    if kind in "iu" and max(abs(int(array.min())), abs(int(array.max()))) > EXACT:
+        raise ValueError(
+            f"x spans {array.min()}..{array.max()}; integers beyond 2**53 are not exact in "
+            "float64: subtract an offset first"
+        )
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     return array
-
-
-def checked_weight(sample_weight: Any, shape: tuple[int, ...]) -> Float64 | None:
-    """Flat float64 weights for data of a shape, or None.
-
-    Raises
-    ------
-    ValueError
-        If the shape differs, a weight is negative or not finite, or all are zero.
-    """
-    if sample_weight is None:
-        return None
-    weight = to_numpy(sample_weight)
-    if weight.shape != shape:
-        raise ValueError(f"sample_weight has shape {weight.shape}; x has {shape}")
-    weight = weight.astype(np.float64).reshape(-1)
-    if not np.isfinite(weight).all() or weight.min() < 0.0:
-        raise ValueError("sample_weight has negative or non-finite entries; give weights >= 0")
-    if weight.max() == 0.0:
-        raise ValueError("sample_weight is zero everywhere; give at least one positive weight")
-    return weight
 
 
 def refuse_nonfinite(count: int, size: int) -> None:
@@ -147,20 +109,50 @@ def _weighted_histogram(patterns: NDArray[Any], weight: Float64, bins: int) -> F
 
 
 @kernel
-def merge_equal(ordered: NDArray[Any], weight: Float64) -> tuple[Float64, Float64]:
-    """Distinct values of positive weight of a sorted array; empty ``weight`` counts."""
-    values, weights = np.empty(ordered.size), np.empty(ordered.size)
+def _merge_counts(ordered: NDArray[Any], values: Float64, weights: Float64) -> int:
+    """Write the distinct values of a sorted array and their counts; returns how many."""
+    last, before = 0, ordered[0]
+    for i in range(ordered.size):
+        last += ordered[i] != before
+        before = ordered[i]
+        values[last] = before
+        weights[last] = i + 1  # where its run ends, in the end
+    for i in range(last, 0, -1):
+        weights[i] -= weights[i - 1]
+    return last + 1
+
+
+@kernel
+def _merge_weights(ordered: NDArray[Any], weight: Float64, values: Any, weights: Any) -> int:
+    """Write the distinct values of positive weight of a sorted array and their weights."""
     last = -1
     for i in range(ordered.size):
-        w = weight[i] if weight.size else 1.0
-        if w == 0.0:
+        if weight[i] == 0.0:
             continue
         if last >= 0 and values[last] == ordered[i]:
-            weights[last] += w
+            weights[last] += weight[i]
         else:
             last += 1
-            values[last], weights[last] = ordered[i], w
-    return values[: last + 1], weights[: last + 1]
+            values[last], weights[last] = ordered[i], weight[i]
+    return last + 1
+
+
+@kernel
+def merge_equal(ordered: NDArray[Any], weight: Float64, room: Float64) -> int:
+    """Write distinct values of positive weight and their weights to the rows of ``room``.
+
+    ``ordered`` is sorted; empty ``weight`` counts. Returns how many there are.
+    """
+    if weight.size == 0:
+        return _merge_counts(ordered, room[0], room[1])
+    return _merge_weights(ordered, weight, room[0], room[1])
+
+
+def distinct(ordered: NDArray[Any], weight: Float64) -> tuple[Float64, Float64]:
+    """Distinct values of positive weight of a sorted array, and their weights."""
+    room = np.empty((2, ordered.size))
+    size = merge_equal(ordered, weight, room)
+    return room[0, :size], room[1, :size]
 
 
 @lru_cache(maxsize=16)
@@ -181,11 +173,11 @@ def _distinct_patterns(flat: NDArray[Any], weight: Float64 | None) -> tuple[Floa
         mass = _histogram(patterns, values.size)
     else:
         mass = _weighted_histogram(patterns, weight, values.size)
-    bad = ~np.isfinite(values) & (mass > 0.0)
-    if bad.any():
+    bad = ~np.isfinite(values)
+    if weight is not None or bad[mass > 0.0].any():
         refuse_nonfinite(int(np.count_nonzero(bad[patterns])), flat.size)
     order = order[mass[order] > 0.0]
-    return merge_equal(values[order], mass[order])
+    return distinct(values[order], mass[order])
 
 
 def _distinct_sorted(flat: NDArray[Any], weight: Float64 | None) -> tuple[Float64, Float64]:
@@ -197,22 +189,17 @@ def _distinct_sorted(flat: NDArray[Any], weight: Float64 | None) -> tuple[Float6
         ordered, weight = flat[order], weight[order]
     if flat.dtype.kind == "f" and not np.isfinite(ordered[[0, -1]]).all():  # NaN sorts last
         refuse_nonfinite(int(np.count_nonzero(~np.isfinite(ordered))), flat.size)
-    if flat.dtype.kind in "iu" and max(abs(int(ordered[0])), abs(int(ordered[-1]))) > EXACT:
-        raise ValueError(
-            f"x spans {ordered[0]}..{ordered[-1]}; integers beyond 2**53 are not exact in "
-            "float64: subtract an offset first"
-        )
-    return merge_equal(ordered, weight)
+    return distinct(ordered, weight)
 
 
 def reduce(x: NDArray[Any], weight: Float64 | None = None) -> Problem:
     """Problem of a checked array and its checked flat weights; NaN and infinity are refused."""
     flat = np.ascontiguousarray(x).reshape(-1)
     small = flat.dtype.itemsize <= 2
-    data, weights = (_distinct_patterns if small else _distinct_sorted)(flat, weight)
-    widest = float(np.abs(data[[0, -1]]).max())
-    exponent = int(np.frexp(widest)[1])
-    shift = float(data[data.size // 2])
-    values = np.ldexp(data, -exponent) - np.ldexp(shift, -exponent)
-    weights = np.ldexp(weights, -int(np.frexp(weights.max())[1]))
-    return Problem(data, values, weights, shift, exponent)
+    values, weights = (_distinct_patterns if small else _distinct_sorted)(flat, weight)
+    exponent = int(np.frexp(np.abs(values[[0, -1]]).max())[1])
+    if abs(exponent) < 1000:  # the power is a normal number: multiplying is exact, and faster
+        values *= 2.0**-exponent
+    else:
+        values = np.ldexp(values, -exponent)
+    return Problem(values, weights, exponent)

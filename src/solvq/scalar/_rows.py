@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from solvq.arrays import checked_weight
 from solvq.code import index_dtype
 from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._batch import assign_rows
 from solvq.scalar._kernels import Float64
 from solvq.scalar._quantize import make_quantizer
-from solvq.scalar._reduce import checked, checked_weight, refuse_nonfinite
+from solvq.scalar._reduce import checked, refuse_nonfinite
 
 BLOCK = 1 << 18  # values that one task takes
 

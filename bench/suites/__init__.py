@@ -1,0 +1,9 @@
+"""The suites. Adding one: one file here, one line in `SUITES`."""
+
+from bench.suites import scalar_exact, scalar_rows
+from bench.suites._base import Suite
+
+SUITES: dict[str, Suite] = {
+    "scalar-exact": scalar_exact.SUITE,
+    "scalar-rows": scalar_rows.SUITE,
+}

@@ -1,0 +1,138 @@
+"""The process in which one method meets one problem; started by `bench.measure`, not by hand.
+
+Reads a task as JSON from standard input: ``method``, ``problem``, ``repeats``, ``timeout``,
+``threads`` and ``folder``. Writes ``answer.npz`` (codebook, labels) and ``times.json`` into the
+folder.
+"""
+
+import contextlib
+import gc
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.methods import METHODS
+from bench.methods._base import Fit, Method
+from bench.problem import Array, Problem
+
+WARM_UP_SIZE = 4096
+ENOUGH_SECONDS = 0.2
+"""Short runs are repeated until they add up to this many seconds."""
+SORT_REPEATS, SORT_SECONDS = 5, 0.1
+"""np.sort is repeated this often and this long at least: it takes microseconds."""
+
+
+def use_processors(number: int) -> None:
+    """Stay on so many processors: a package may start threads whatever its variables say."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-number:])
+
+
+def reset_peak() -> None:
+    """Ask Linux to forget the highest resident size so far; elsewhere nothing happens."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def memory(field: str) -> int:
+    """Return ``VmRSS`` or ``VmHWM`` in bytes; off Linux the all-time peak stands for both."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    line = next(line for line in status.splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def timed(call: Callable[[], Fit], timeout: float) -> tuple[Fit, dict[str, float]]:
+    """Call once; the kernel ends this process (SIGALRM) after `timeout` seconds of wall time.
+
+    Not ITIMER_PROF or RLIMIT_CPU: while a limit on CPU time is armed, Linux advances the CPU
+    clock of the process in ticks of milliseconds, and short calls appear to take no time.
+    """
+    gc.collect()
+    reset_peak()
+    before = memory("VmRSS" if sys.platform == "linux" else "VmHWM")
+    signal.setitimer(signal.ITIMER_REAL, timeout)
+    wall, cpu = time.perf_counter(), time.process_time()
+    fit = call()
+    cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return fit, {"cpu": cpu, "wall": wall, "extra": memory("VmHWM") - before}
+
+
+def repeat(call: Callable[[], Fit], repeats: int, timeout: float) -> tuple[Fit, dict[str, Any]]:
+    """Time a call several times; once only when it takes a good part of the timeout."""
+    runs: list[dict[str, float]] = []
+    spent = 0.0
+    while True:
+        fit, run = timed(call, timeout)
+        runs.append(run)
+        spent += run["wall"]
+        enough = len(runs) >= repeats and spent >= ENOUGH_SECONDS
+        if enough or len(runs) >= 20 * repeats or spent + run["wall"] > timeout / 4:
+            break
+    columns = {key: [run[key] for run in runs] for key in ("cpu", "wall")}
+    return fit, {**columns, "extra_bytes": max(run["extra"] for run in runs)}
+
+
+def sort_seconds(x: Array) -> list[float]:
+    """Return the CPU seconds of `np.sort` of the same values (float32, along the last axis)."""
+    values = x.astype(np.float32)
+    seconds: list[float] = []
+    while len(seconds) < SORT_REPEATS or sum(seconds) < SORT_SECONDS:
+        start = time.process_time()
+        np.sort(values, axis=-1)
+        seconds.append(time.process_time() - start)
+    return seconds
+
+
+def bind(method: Method, problem: Problem, x: Array, weights: Array | None) -> Callable[[], Fit]:
+    """Return the call that is measured."""
+    run = method.run if x.ndim == 1 else method.run_rows
+    return lambda: run(x, problem.n_values, weights, problem.seed)
+
+
+def warm_up(method: Method, problem: Problem, x: Array, weights: Array | None) -> None:
+    """Run the same call on a few of the values, so that imports and compilation are not timed."""
+    part: Any = slice(0, WARM_UP_SIZE) if x.ndim == 1 else slice(0, 2)
+    bind(method, problem, x[part], None if weights is None else weights[part])()
+
+
+def main() -> None:
+    """Carry out the task on standard input."""
+    task = json.load(sys.stdin)
+    use_processors(task["threads"])
+    task["problem"]["shape"] = tuple(task["problem"]["shape"])
+    method, problem = METHODS[task["method"]], Problem(**task["problem"])
+    x, weights = problem.load(all_rows=method.takes_matrix)
+    coarse = x.dtype.itemsize < 4
+    if coarse and not method.accepts_bfloat16:
+        x = x.astype(np.float32)
+    warm_up(method, problem, x, weights)
+    folder = Path(task["folder"])
+    (folder / "warm").touch()
+    fit, times = repeat(bind(method, problem, x, weights), task["repeats"], task["timeout"])
+    times["sort_cpu"] = sort_seconds(x)
+    times["values"] = x.size
+    answer: dict[str, Any] = {"codebook": np.asarray(fit.codebook, dtype=np.float64)}
+    if fit.labels is not None:
+        answer["labels"] = np.asarray(fit.labels)
+    precise = method.precise_codebook(x, problem.n_values) if coarse and x.ndim == 1 else None
+    if precise is not None:
+        answer["precise"] = precise
+    np.savez(folder / "answer.npz", **answer)
+    (folder / "times.json").write_text(json.dumps(times))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""The command line: it parses, calls `solvq.checkpoint`, and prints."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from solvq import __version__
+from solvq.cli._command import Command
+from solvq.cli._compress import Compress, ListsMethods
+from solvq.cli._decompress import Decompress
+from solvq.cli._inspect import Inspect
+from solvq.cli._show import failures_as_lines, progress_bar, show
+
+__all__ = ["main"]
+
+
+def _run(command: Command, **_: object) -> None:
+    """Do what the parsed command says."""
+    with failures_as_lines():
+        with progress_bar() as progress:
+            report = command.run(progress)
+        show(report, command.as_json, command.LISTS_TENSORS)
+
+
+app = typer.Typer(
+    name="solvq",
+    result_callback=_run,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("compress", cls=ListsMethods, epilog=Compress.EXAMPLE)(Compress)
+app.command("decompress", epilog=Decompress.EXAMPLE)(Decompress)
+app.command("inspect", epilog=Inspect.EXAMPLE)(Inspect)
+
+
+def _print_version(wanted: bool) -> None:
+    """Print the version and stop."""
+    if wanted:
+        typer.echo(f"solvq {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="Example: solvq compress model.safetensors -o small.safetensors --bits 3")
+def _solvq(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Make model files small, with a proof of how good they are."""
+
+
+def main() -> None:
+    """Entry point of the console script ``solvq``.
+
+    The exit code is 0 if all went well, 1 for a problem with data or files, 2 for wrong usage,
+    130 after Ctrl-C.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a name may not fit the terminal's encoding
+            stream.reconfigure(errors="backslashreplace")
+    app()

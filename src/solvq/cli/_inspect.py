@@ -1,0 +1,46 @@
+"""``solvq inspect``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+import typer
+
+from solvq.cli._command import AsJson, Command, Progress
+
+if TYPE_CHECKING:
+    from solvq.checkpoint import Report
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspect(Command):
+    """Show what a compressed checkpoint holds and how good it is.
+
+    The figures are those that solvq compress wrote, or with --certify computed anew.
+    """
+
+    EXAMPLE: ClassVar[str] = "Example: solvq inspect small.safetensors --certify model.safetensors"
+
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE", help="A file that solvq compress wrote.", show_default=False
+        ),
+    ]
+    certify: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="ORIGINAL",
+            help="Prove errors and gaps again, from the checkpoint it was made of.",
+            show_default=False,
+        ),
+    ] = None
+    as_json: AsJson = False
+
+    def run(self, progress: Progress | None) -> Report:
+        """Read the report, or prove it again."""
+        from solvq.checkpoint import inspect
+
+        return inspect(self.source, original=self.certify, progress=progress)

@@ -1,0 +1,26 @@
+"""Settings of the whole suite: hypothesis profiles, and kernels compiled from today's source."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hypothesis import settings
+
+PACKAGE = Path(__file__).parents[1] / "src" / "solvq"
+
+settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def pytest_sessionstart() -> None:
+    """Delete compiled kernels older than the newest kernel source.
+
+    Numba's cache looks at a kernel's own file only, not at the files whose kernels it calls.
+    """
+    newest = max(path.stat().st_mtime for path in (PACKAGE / "scalar").glob("*.py"))
+    for pattern in ("*.nbi", "*.nbc"):
+        for path in PACKAGE.rglob(pattern):
+            if path.stat().st_mtime < newest:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,96 @@
+"""Slow, obvious twins of the fast code: each follows from a definition, none is clever."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import combinations, pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64 = NDArray[np.float64]
+
+
+def rounding(x: Float64, w: Float64) -> float:
+    """What rounding may move a summed squared error of the points by: eps * range^2 * weight.
+
+    Relative bounds alone cannot hold where the error is tiny beside the range of the data, as
+    for two tight clusters far apart or weights that span more than the 53 bits of a float64.
+    """
+    return float(2.0**-52 * (x.max() - x.min()) ** 2 * w.sum())
+
+
+def distinct(x: NDArray[Any], weight: Any = None) -> tuple[Float64, Float64]:
+    """Sorted distinct values of positive weight, and their summed weights."""
+    flat = np.asarray(x).astype(np.float64).ravel()
+    weights = np.ones(flat.size) if weight is None else np.asarray(weight, np.float64).ravel()
+    values, inverse = np.unique(flat[weights > 0], return_inverse=True)
+    return values, np.bincount(inverse, weights[weights > 0]).astype(np.float64)
+
+
+def interval_cost(x: Float64, w: Float64) -> float:
+    """Weighted squared error of points to their mean, in two passes from the first point."""
+    d = x - x[0]
+    mean = (w @ d) / w.sum()
+    return float(w @ (d - mean) ** 2)
+
+
+def interval_costs(x: Float64, w: Float64) -> Float64:
+    """Matrix of `interval_cost` of ``x[i:j]`` for all ``i < j``; zero elsewhere."""
+    costs = np.zeros((x.size + 1, x.size + 1))
+    for i in range(x.size):
+        for j in range(i + 1, x.size + 1):
+            costs[i, j] = interval_cost(x[i:j], w[i:j])
+    return costs
+
+
+def partition_cost(x: Float64, w: Float64, breaks: Any) -> float:
+    """Summed error of the clusters between consecutive breaks."""
+    return sum(interval_cost(x[i:j], w[i:j]) for i, j in pairwise(breaks))
+
+
+def brute_force(x: Float64, w: Float64, k: int) -> float:
+    """Least cost over every partition of sorted points into ``k`` intervals (n <= 10)."""
+    return min(
+        partition_cost(x, w, (0, *inner, x.size)) for inner in combinations(range(1, x.size), k - 1)
+    )
+
+
+def counted_costs(costs: Float64) -> Float64:
+    """``D[k, j]``: least cost of the first ``j`` points in ``k`` intervals, from interval costs."""
+    n = costs.shape[0] - 1
+    best = np.full((n + 1, n + 1), np.inf)
+    best[0, 0] = 0.0
+    for k in range(1, n + 1):
+        for j in range(k, n + 1):
+            best[k, j] = (best[k - 1, k - 1 : j] + costs[k - 1 : j, j]).min()
+    return best
+
+
+def penalised_costs(costs: Float64, penalty: float) -> Float64:
+    """Least cost of the first ``j`` points plus a penalty per interval, for every ``j``."""
+    n = costs.shape[0] - 1
+    best = np.zeros(n + 1)
+    for j in range(1, n + 1):
+        best[j] = (best[:j] + costs[:j, j]).min() + penalty
+    return best
+
+
+def nearest(x: NDArray[Any], codebook: NDArray[Any]) -> NDArray[np.intp]:
+    """Index of the nearest entry for each value, the lowest one on ties."""
+    distance = np.abs(x.astype(np.float64)[..., None] - codebook.astype(np.float64))
+    return np.argmin(distance, axis=-1)
+
+
+def nearest_exactly(x: NDArray[Any], codebook: NDArray[Any]) -> NDArray[np.intp]:
+    """`nearest` in rational arithmetic, for flat values whose distances a float64 would round."""
+    entries = [Fraction(float(entry)) for entry in codebook]
+    distances = [[abs(Fraction(float(value)) - entry) for entry in entries] for value in x]
+    return np.array([row.index(min(row)) for row in distances])
+
+
+def mean_squared_error(x: NDArray[Any], y: NDArray[Any], weight: Any = None) -> float:
+    """Weighted mean of squared differences."""
+    error = (x.astype(np.float64) - y.astype(np.float64)) ** 2
+    return float(np.average(error, weights=weight))

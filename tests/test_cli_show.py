@@ -1,0 +1,87 @@
+"""What the command line prints of a report, and while one waits."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from solvq.checkpoint import Report, TensorReport
+from solvq.cli import _show
+
+SHARED = TensorReport(
+    name="[bold]b[/bold]\x1b[31m\r\nred",
+    shape=(32, 40),
+    dtype="F32",
+    n_values=4,
+    kept_because="",
+    bits_per_weight=2.1,
+    relative_error=0.125,
+    lower_bound=0.125,
+    energy=1000.0,
+    nbytes_before=5120,
+    nbytes_after=336,
+)
+KEPT = TensorReport(
+    "层\u202e" + "x" * 200, (), "F64", None, "fewer than 1024 weights", 64.0, 0.0, 0.0, 0.0, 8, 8
+)
+REPORT = Report((SHARED, KEPT), 5300, 1060, 1.25, {"n_values": 4})
+
+
+def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+    _show.show(REPORT, as_json=False)
+    rest = "2.10 bits/weight, relative error 0.1250, gap 0, 1.2 s"
+    assert capsys.readouterr().out.splitlines() == [
+        "values  bits/weight  rel. error  gap  dtype   shape  tensor",
+        r"     4         2.10      0.1250    0    F32   32x40  [bold]b[/bold]\x1b[31m\r\nred",
+        r"kept: fewer than 1024 weights           F64  scalar  层\u202e" + "x" * 200,
+        f"total: 5.3 kB -> 1.1 kB, ratio 5.00, {rest}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (0.25, "0.2500"), (1.26e-13, "1.3e-13"), (np.inf, "inf"), (np.nan, "nan")],
+)
+def test_figure(value: float, text: str) -> None:
+    assert _show.figure(value) == text
+
+
+def test_table_of_a_large_model_is_fast(capsys: pytest.CaptureFixture[str]) -> None:
+    long = replace(REPORT, tensors=REPORT.tensors * 20_000)
+    started = time.perf_counter()
+    _show.show(long, as_json=False)
+    assert time.perf_counter() - started < 10
+    assert capsys.readouterr().out.count("\n") == 40_002
+
+
+def test_json_is_strict(capsys: pytest.CaptureFixture[str]) -> None:
+    odd = replace(SHARED, relative_error=np.inf, lower_bound=np.nan)
+    _show.show(replace(REPORT, tensors=(odd,)), as_json=True)
+    text = capsys.readouterr().out
+    assert "NaN" not in text
+    assert "Infinity" not in text
+    assert json.loads(text)["tensors"][0]["lower_bound"] is None
+    assert json.loads(text)["tensors"][0]["name"] == SHARED.name
+
+
+def test_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    with _show.progress_bar() as absent:
+        assert absent is None
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(_show, "PATIENCE", 0.0)
+    monkeypatch.setenv("TERM", "xterm")
+    with _show.progress_bar() as progress:
+        assert progress is not None
+        for step in range(5):
+            progress("[red]w\n", 100 * step, 400)
+            time.sleep(0.1)
+    assert r"[red]w\n" in terminal.getvalue()
+    assert "/400 bytes" in terminal.getvalue()

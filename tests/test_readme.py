@@ -1,0 +1,61 @@
+"""What the README shows works, and its table is the table of methods."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from checkpoints import write
+from typer.testing import CliRunner
+
+from solvq.cli import app
+from solvq.scalar import METHODS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_python_blocks_run() -> None:
+    scope: dict[str, object] = {}
+    assert len(blocks("python")) == 2
+    for block in blocks("python"):
+        exec(block, scope)
+    assert scope["code"].codebook.size == 16  # type: ignore[attr-defined]
+    assert 0 <= scope["model"].gap_ < 1e-9  # type: ignore[attr-defined]
+
+
+def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    weights = np.random.default_rng(0).standard_normal((64, 128)).astype(np.float32)
+    write(tmp_path / "model.safetensors", {"w": weights})
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    commands = [shlex.split(line) for line in lines if line.startswith("solvq ")]
+    assert len(commands) == 3
+    for command in commands:
+        result = CliRunner().invoke(app, command[1:])
+        assert result.exit_code == 0, result.output
+
+
+def test_the_two_commands_are_targets_of_make() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for line in blocks("sh")[0].splitlines():
+        assert re.search(rf"^{line.split()[1]}:", makefile, re.MULTILINE)
+
+
+def test_table_of_methods_is_the_table() -> None:
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*) \|$", README, re.MULTILINE))
+    documented = {name: (kind.__doc__ or "").split("\n\n")[0] for name, kind in METHODS.items()}
+    assert rows == {name: text.replace("``", "`") for name, text in documented.items()}
+
+
+def test_contributing_shows_the_real_file() -> None:
+    (shown,) = blocks("python", (ROOT / "CONTRIBUTING.md").read_text())
+    real = (ROOT / "src/solvq/scalar/_uniform.py").read_text()
+    for line in shown.splitlines():
+        if line.strip().startswith(("centres", "return", "self.", "class", "from solvq")):
+            assert line in real, line
