@@ -204,3 +204,9 @@ def test_bad_tensors() -> None:
         quantize(torch.tensor([1j]))
     with pytest.raises(ValueError, match="1 NaN or infinite value"):
         quantize(torch.tensor([1.0, torch.nan], dtype=torch.bfloat16))
+
+
+def test_parameters_are_checked_whatever_the_data() -> None:
+    """Bad parameters raise even where the data would not need them."""
+    with pytest.raises(ValueError, match="n_init"):
+        quantize([1.0, 2.0], 3, "kmeans", n_init=0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import oracles
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from strategies import integers, numbers, seeded, weighted
 
@@ -97,6 +97,8 @@ def test_zero_weight_is_absence(method: str, problem: Any, k: int) -> None:
 
 @every
 @given(x=integers(), k=counts, shift=st.integers(-1000, 1000), power=st.integers(-20, 20))
+@example(x=np.array([0.0, 1.0, -1.0, 2.0, -3.0]), k=4, shift=1, power=0)
+@example(x=np.array([0.0, 0.0, -1.0, 2.0, -2.0, -3.0]), k=2, shift=1, power=0)
 def test_equivariance(method: str, x: Any, k: int, shift: int, power: int) -> None:
     """Shifting and scaling the data shifts and scales the codebook, and scales the errors."""
     data = np.ldexp(x + shift, power)

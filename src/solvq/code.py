@@ -102,7 +102,7 @@ class Code:
     def decode(self) -> NDArray[Any]:
         """Return the numbers that the code stands for."""
         if self.weights is None:
-            return self.codebook[self.indices]
+            return np.asarray(self.codebook[self.indices])  # 0-d: not a scalar
         mix = self.weights.decode()[..., None]
         return (mix * self.codebook[self.indices]).sum(axis=-2).astype(self.dtype, copy=False)
 

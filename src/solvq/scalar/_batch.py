@@ -24,7 +24,7 @@ def _solve_row(data: Float64, weights: Float64, k: int, work: Workspace, out: Fl
     widest = max(abs(data[0]), abs(data[-1]))
     unit = 2.0 ** min(1000, max(-1000, math.frexp(widest)[1]))
     values = data / unit
-    weights = weights / weights.max()
+    weights = weights / 2.0 ** math.frexp(weights.max())[1]
     breaks, bound, _ = partition(values, weights, k, work)
     means, loss = group_means(values, weights, breaks)
     out[:k] = means * unit

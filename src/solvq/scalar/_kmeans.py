@@ -44,14 +44,22 @@ class KMeansQuantizer(ScalarQuantizer):
         self.tol = tol
         self.random_state = random_state
 
-    def _solve(self, values: Float64, weights: Float64) -> Solution:
-        model = KMeans(
+    def _model(self) -> KMeans:
+        """Return scikit-learn's estimator with the same parameters."""
+        return KMeans(
             n_clusters=int(self.n_values),
             n_init=self.n_init,
             max_iter=self.max_iter,
             tol=self.tol,
             random_state=self.random_state,
         )
+
+    def _check_parameters(self) -> None:
+        super()._check_parameters()
+        self._model()._validate_params()
+
+    def _solve(self, values: Float64, weights: Float64) -> Solution:
+        model = self._model()
         middle = values[values.size // 2]  # its distances lose precision far from 0
         model.fit(values[:, None] - middle, sample_weight=weights)
         return Solution(model.cluster_centers_[:, 0] + middle, n_iter=model.n_iter_)
