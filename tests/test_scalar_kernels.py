@@ -63,7 +63,7 @@ def test_solve_equals_counted_twin(family: str, seed: int) -> None:
     best, slack = oracles.counted_costs(oracles.interval_costs(x, w))[:, -1], oracles.rounding(x, w)
     for k in range(1, x.size):
         codebook, loss, bound, _ = solve(x, w, k)
-        breaks, _, _ = partition(x, w, k, workspace(x.size))
+        breaks = partition(x, w, k, workspace(x.size))[0]
         assert codebook.size == k
         assert breaks.size == k + 1
         assert np.all(np.diff(breaks) > 0)

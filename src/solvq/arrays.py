@@ -26,9 +26,7 @@ def to_numpy(x: Any) -> NDArray[Any]:
 
 
 def checked_weight(sample_weight: Any, shape: tuple[int, ...]) -> NDArray[np.float64] | None:
-    """Flat float64 weights for data of a shape, the largest in ``[0.5, 1)``, or None.
-
-    They are scaled by a power of two, so that no sum of them overflows.
+    """Flat float64 weights for data of a shape, or None.
 
     Raises
     ------
@@ -45,4 +43,10 @@ def checked_weight(sample_weight: Any, shape: tuple[int, ...]) -> NDArray[np.flo
         raise ValueError("sample_weight has negative or non-finite entries; give weights >= 0")
     if weight.max() == 0.0:
         raise ValueError("sample_weight is zero everywhere; give at least one positive weight")
-    return np.ldexp(weight, -int(np.frexp(weight.max())[1]))
+    return weight
+
+
+def scaled(weight: NDArray[np.float64]) -> tuple[NDArray[np.float64], int]:
+    """Weights times ``2**-exponent``, the largest in ``[0.5, 1)`` so that no sum overflows."""
+    exponent = int(np.frexp(weight.max())[1])
+    return np.ldexp(weight, -exponent), exponent

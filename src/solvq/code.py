@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.arrays import checked_weight, to_numpy
+from solvq.arrays import checked_weight, scaled, to_numpy
 
 __all__ = ["Code", "index_bits", "index_dtype"]
 
@@ -147,6 +147,8 @@ class Code:
         if x.shape != self.shape or x.size == 0:
             raise ValueError(f"x has shape {x.shape}; the code decodes to {self.shape}, non-empty")
         weight = checked_weight(sample_weight, x.shape)
+        if weight is not None:
+            weight, _ = scaled(weight)
         flat = x.reshape(-1)
         if self.codebook.ndim == 2:
             error = (self.decode().reshape(-1).astype(np.float64) - flat.astype(np.float64)) ** 2

@@ -3,6 +3,8 @@
 from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._certificate import Certificate, certificate
 from solvq.scalar._kmeans import KMeansQuantizer
+from solvq.scalar._l0 import L0Quantizer
+from solvq.scalar._l1 import L1Quantizer, Path
 from solvq.scalar._methods import METHODS
 from solvq.scalar._optimal import OptimalQuantizer
 from solvq.scalar._quantize import quantize, quantize_certified
@@ -14,8 +16,11 @@ __all__ = [
     "METHODS",
     "Certificate",
     "KMeansQuantizer",
+    "L0Quantizer",
+    "L1Quantizer",
     "NonFiniteError",
     "OptimalQuantizer",
+    "Path",
     "Rows",
     "ScalarQuantizer",
     "UniformQuantizer",

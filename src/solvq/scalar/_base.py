@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from numbers import Integral
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,12 +24,14 @@ class Solution(NamedTuple):
     """What a quantizer's hook returns, in the units of its `Problem`.
 
     ``lower_bound`` on the summed squared error is None where the method proves none; ``n_iter``
-    counts its iterations.
+    counts its iterations; ``learned`` holds further attributes for `fit` to set, in the units of
+    the data.
     """
 
     codebook: Float64
     lower_bound: float | None = None
     n_iter: int = 1
+    learned: Mapping[str, Any] = MappingProxyType({})
 
 
 class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
@@ -57,11 +61,11 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
     n_values: int
 
     @abstractmethod
-    def _solve(self, values: Float64, weights: Float64) -> Solution:
-        """Codebook for sorted distinct values with positive weights.
+    def _solve(self, problem: Problem) -> Solution:
+        """Codebook for sorted distinct ``problem.values`` with positive ``problem.weights``.
 
-        There are more distinct values than ``n_values``; parameters are checked. The entries may
-        come in any order, and fewer than ``n_values``.
+        The parameters are checked, and `_fits` is not true. The entries may come in any order, and
+        fewer than ``n_values``.
         """
 
     def _check_parameters(self) -> None:
@@ -71,11 +75,15 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         if self.n_values < 1:
             raise ValueError(f"n_values is {self.n_values}; give an integer >= 1")
 
+    def _fits(self, problem: Problem) -> bool:
+        """Whether the data are few enough to be the codebook."""
+        return problem.values.size <= self.n_values
+
     def _solve_problem(self, problem: Problem) -> Solution:
-        """Ascending distinct codebook in the units of the data, which it is where all fit."""
-        if problem.values.size <= self.n_values:
+        """Ascending distinct codebook in the units of the data."""
+        if self._fits(problem):
             return Solution(problem.restore(problem.values), 0.0)
-        solution = self._solve(problem.values, problem.weights)
+        solution = self._solve(problem)
         return solution._replace(codebook=np.unique(problem.restore(solution.codebook)))
 
     def _solve_rows(
@@ -114,6 +122,8 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         self.codebook_ = solution.codebook
         self.n_values_ = self.codebook_.size
         self.n_iter_ = solution.n_iter
+        for name, value in solution.learned.items():
+            setattr(self, name, value)
         proof = certify(problem, solution.codebook, solution.lower_bound)
         self.loss_, self.lower_bound_, self.gap_ = proof
         return self

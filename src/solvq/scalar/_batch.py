@@ -25,7 +25,7 @@ def _solve_row(data: Float64, weights: Float64, k: int, work: Workspace, out: Fl
     unit = 2.0 ** min(1000, max(-1000, math.frexp(widest)[1]))
     values = data / unit
     weights = weights / 2.0 ** math.frexp(weights.max())[1]
-    breaks, bound, _ = partition(values, weights, k, work)
+    breaks, bound, _, _ = partition(values, weights, k, work)
     means, loss = group_means(values, weights, breaks)
     out[:k] = means * unit
     return min(bound, loss) / weights.sum() * unit * unit

@@ -47,9 +47,8 @@ def certify(problem: Problem, codebook: Float64, lower_bound: float | None = Non
     if lower_bound is None:
         lower_bound = solve(problem.values, problem.weights, codebook.size).lower_bound
     lower_bound = min(lower_bound, loss)
-    return Certificate(
-        problem.mean_loss(loss), problem.mean_loss(lower_bound), gap(loss, lower_bound)
-    )
+    distortion, bound = (float(problem.mean_loss(sum_)) for sum_ in (loss, lower_bound))
+    return Certificate(distortion, bound, gap(loss, lower_bound))
 
 
 def certificate(x: Any, codebook: Any, sample_weight: Any = None) -> Certificate:

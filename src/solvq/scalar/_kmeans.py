@@ -7,7 +7,7 @@ from typing import Any
 from sklearn.cluster import KMeans
 
 from solvq.scalar._base import ScalarQuantizer, Solution
-from solvq.scalar._kernels import Float64
+from solvq.scalar._reduce import Problem
 
 
 class KMeansQuantizer(ScalarQuantizer):
@@ -58,8 +58,9 @@ class KMeansQuantizer(ScalarQuantizer):
         super()._check_parameters()
         self._model()._validate_params()
 
-    def _solve(self, values: Float64, weights: Float64) -> Solution:
+    def _solve(self, problem: Problem) -> Solution:
         model = self._model()
+        values, weights = problem.values, problem.weights
         middle = values[values.size // 2]  # its distances lose precision far from 0
         model.fit(values[:, None] - middle, sample_weight=weights)
         return Solution(model.cluster_centers_[:, 0] + middle, n_iter=model.n_iter_)

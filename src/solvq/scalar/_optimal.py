@@ -10,6 +10,7 @@ from solvq.scalar._base import ScalarQuantizer, Solution
 from solvq.scalar._batch import solve_rows
 from solvq.scalar._kernels import Float64
 from solvq.scalar._partition import solve
+from solvq.scalar._reduce import Problem
 
 
 class OptimalQuantizer(ScalarQuantizer):
@@ -34,8 +35,8 @@ class OptimalQuantizer(ScalarQuantizer):
     def __init__(self, n_values: int = 16) -> None:
         self.n_values = n_values
 
-    def _solve(self, values: Float64, weights: Float64) -> Solution:
-        found = solve(values, weights, self.n_values)
+    def _solve(self, problem: Problem) -> Solution:
+        found = solve(problem.values, problem.weights, self.n_values)
         return Solution(found.codebook, found.lower_bound, found.probes)
 
     def _solve_rows(self, x: NDArray[Any], weight: Float64 | None) -> tuple[Any, Any]:

@@ -179,7 +179,7 @@ def _loss_at(x: Float64, w: Float64, k: int, penalty: float, work: Workspace) ->
 
 @kernel
 def partition(x: Float64, w: Float64, k: int, work: Workspace) -> Any:
-    """Best partition into ``k`` of ``m > k`` points: (breaks, proven lower bound, probes).
+    """Best partition into ``k`` of ``m > k`` points: (breaks, lower bound, penalty, probes).
 
     A coarse problem of a fixed number of groups per cluster is solved first: the middle of the
     interval of penalties that give ``k`` there most often gives ``k`` at once on all points.
@@ -194,8 +194,7 @@ def partition(x: Float64, w: Float64, k: int, work: Workspace) -> Any:
             upper = _loss_at(xc, wc, k - 1, penalty, work)
             slope = 0.5 * (upper - _loss_at(xc, wc, k + 1, penalty, work))
             penalty = slope if slope > 0.0 else penalty
-    breaks, bound, _, probes = search(x, w, k, penalty, work)
-    return breaks, bound, probes
+    return search(x, w, k, penalty, work)
 
 
 class Optimum(NamedTuple):
@@ -214,6 +213,6 @@ def solve(x: Float64, w: Float64, k: int) -> Optimum:
     """
     if k >= x.size:
         return Optimum(x.copy(), 0.0, 0.0, 1)
-    breaks, bound, probes = partition(x, w, k, workspace(x.size))
+    breaks, bound, _, probes = partition(x, w, k, workspace(x.size))
     codebook, loss = group_means(x, w, breaks)
     return Optimum(codebook, loss, min(bound, loss), max(1, probes))

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.arrays import to_numpy
+from solvq.arrays import scaled, to_numpy
 from solvq.scalar._kernels import Float64, kernel
 
 EXACT = 2**53  # integers beyond are not exact in float64
@@ -26,11 +26,15 @@ class NonFiniteError(ValueError):
 
 @dataclass(frozen=True)
 class Problem:
-    """Sorted distinct values with positive weights; a datum is ``ldexp(value, exponent)``."""
+    """Sorted distinct values with positive weights.
+
+    A datum is ``ldexp(value, exponent)``, its weight ``ldexp(weight, weight_exponent)``.
+    """
 
     values: Float64
     weights: Float64
     exponent: int
+    weight_exponent: int = 0
 
     def scale(self, data: Float64) -> Float64:
         """Numbers in the units of the data as values of the problem."""
@@ -40,11 +44,20 @@ class Problem:
         """Values of the problem in the units of the data."""
         return np.ldexp(values, self.exponent)
 
-    def mean_loss(self, loss: float) -> float:
+    def mean_loss(self, loss: Any) -> Any:
         """Weighted mean squared error in the units of the data, from a sum in the problem's."""
-        mean = loss / float(self.weights.sum())
         with np.errstate(over="ignore", under="ignore"):
-            return float(np.ldexp(mean, 2 * self.exponent))
+            return np.ldexp(loss / self.weights.sum(), 2 * self.exponent)
+
+    def penalty(self, alpha: float) -> float:
+        """Penalty on a summed squared error of the data as one of the problem."""
+        with np.errstate(over="ignore", under="ignore"):
+            return float(np.ldexp(alpha, -2 * self.exponent - self.weight_exponent))
+
+    def restore_penalty(self, alpha: Any) -> Any:
+        """Invert `penalty`, also for arrays."""
+        with np.errstate(over="ignore", under="ignore"):
+            return np.ldexp(alpha, 2 * self.exponent + self.weight_exponent)
 
 
 def checked(x: Any) -> NDArray[Any]:
@@ -195,6 +208,9 @@ def _distinct_sorted(flat: NDArray[Any], weight: Float64 | None) -> tuple[Float6
 def reduce(x: NDArray[Any], weight: Float64 | None = None) -> Problem:
     """Problem of a checked array and its checked flat weights; NaN and infinity are refused."""
     flat = np.ascontiguousarray(x).reshape(-1)
+    weight_exponent = 0
+    if weight is not None:
+        weight, weight_exponent = scaled(weight)
     small = flat.dtype.itemsize <= 2
     values, weights = (_distinct_patterns if small else _distinct_sorted)(flat, weight)
     exponent = int(np.frexp(np.abs(values[[0, -1]]).max())[1])
@@ -202,4 +218,4 @@ def reduce(x: NDArray[Any], weight: Float64 | None = None) -> Problem:
         values *= 2.0**-exponent
     else:
         values = np.ldexp(values, -exponent)
-    return Problem(values, weights, exponent)
+    return Problem(values, weights, exponent, weight_exponent)

@@ -99,6 +99,7 @@ def quantize_rows(
     if data.ndim != 2:
         raise ValueError(f"x has shape {data.shape}; give a matrix (R, C)")
     weight = checked_weight(sample_weight, data.shape)
+    exponent = 0 if weight is None else int(np.frexp(weight.max())[1])
     weight = None if weight is None else weight.reshape(data.shape)
     if data.dtype.kind not in "iu":
         refuse_nonfinite(data.size - int(np.count_nonzero(np.isfinite(data))), data.size)
@@ -107,9 +108,8 @@ def quantize_rows(
 
     def block(start: int) -> Rows:
         part = slice(start, start + step)
-        return _solve_block(
-            quantizer, data[part], None if weight is None else weight[part], n_values
-        )
+        scaled = None if weight is None else np.ldexp(weight[part], -exponent)
+        return _solve_block(quantizer, data[part], scaled, n_values)
 
     with ThreadPoolExecutor(n_jobs or os.cpu_count()) as pool:
         blocks = list(pool.map(block, range(0, data.shape[0], step)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from solvq.scalar._base import ScalarQuantizer, Solution
-from solvq.scalar._kernels import Float64
+from solvq.scalar._reduce import Problem
 
 
 class UniformQuantizer(ScalarQuantizer):
@@ -23,6 +23,7 @@ class UniformQuantizer(ScalarQuantizer):
     def __init__(self, n_values: int = 16) -> None:
         self.n_values = n_values
 
-    def _solve(self, values: Float64, weights: Float64) -> Solution:
+    def _solve(self, problem: Problem) -> Solution:
+        low, high = problem.values[0], problem.values[-1]
         centres = (np.arange(self.n_values) + 0.5) / self.n_values
-        return Solution(values[0] + centres * (values[-1] - values[0]))
+        return Solution(low + centres * (high - low))
