@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo demo-minilm test lint unit nojit test-long bench clean
+.PHONY: demo test lint unit nojit bench-setup bench clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
@@ -37,15 +37,14 @@ lint: $(VENV)/.test
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not long" --cov --cov-fail-under=90
+	$(BIN)/python -m pytest --cov --cov-fail-under=90
 
 nojit: $(VENV)/.test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/test_scalar_kernels.py
 
-test-long: $(VENV)/.test
-	$(BIN)/python -m pytest -m long
+bench-setup: $(VENV)/.bench $(VENV)/.demo
 
-bench: $(VENV)/.bench
+bench: bench-setup
 	$(BIN)/python -m bench scalar-exact
 
 clean:

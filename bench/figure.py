@@ -30,11 +30,11 @@ def draw(axes: Axes, result: dict[str, Any]) -> None:
         axes.annotate(
             "solvq" if ours else name,
             (m["cpu"], excess),
-            xytext=(0, 8),
+            xytext=(2, 7),
             textcoords="offset points",
-            ha="center",
+            ha="left",
             fontsize=8,
-            rotation=30,
+            rotation=40,
             rotation_mode="anchor",
             color=colour,
             weight="bold" if ours else "normal",
@@ -43,7 +43,10 @@ def draw(axes: Axes, result: dict[str, Any]) -> None:
     axes.set(xscale="log", yscale="log", xlabel="CPU seconds", ylim=(FLOOR / 2, 300))
     size, k = problem["shape"][-1], problem["n_values"]
     axes.set_title(f"{size:,} {problem['dataset']} float32, {k} values", fontsize=10)
-    axes.margins(x=0.25)
+    ticks = [FLOOR, *(10.0**power for power in range(-3, 3))]
+    axes.set_yticks(ticks, ["0", *(f"{tick:g}" for tick in ticks[1:])], minor=False)
+    axes.minorticks_off()
+    axes.margins(x=0.3)
     axes.grid(alpha=0.3, which="major")
 
 
@@ -64,7 +67,7 @@ def main() -> int:
     panels = figure.subplots(1, len(data["results"]), squeeze=False)[0]
     for axes, result in zip(panels, data["results"], strict=True):
         draw(axes, result)
-    panels[0].set_ylabel("error above the optimum, %\n(line: optimal)")
+    panels[0].set_ylabel("error above the optimum, %")
     facts = data["environment"]
     figure.supxlabel(
         f"{facts['command']}; commit {facts['commit'][:12]}, seed {facts['seed']}, "
