@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperOption
 
 from solvq.cli._command import AsJson, Command, Force, Output, Progress
 
@@ -23,8 +23,8 @@ class ListsMethods(TyperCommand):
         from solvq.scalar import METHODS
 
         for parameter in self.params:
-            if parameter.name == "method":
-                parameter.metavar = "|".join(METHODS)
+            if isinstance(parameter, TyperOption) and parameter.name == "method":
+                parameter.help = f"How the values are found: {', '.join(METHODS)}."
         super().format_help(ctx, formatter)
 
 

@@ -2,27 +2,37 @@
 
 from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._certificate import Certificate, certificate
+from solvq.scalar._cluster_ls import ClusterLSQuantizer
 from solvq.scalar._kmeans import KMeansQuantizer
 from solvq.scalar._l0 import L0Quantizer
 from solvq.scalar._l1 import L1Quantizer, Path
+from solvq.scalar._lloyd_max import LloydMaxQuantizer
 from solvq.scalar._methods import METHODS
+from solvq.scalar._mixture import MixtureQuantizer
 from solvq.scalar._optimal import OptimalQuantizer
+from solvq.scalar._quantile import QuantileQuantizer
 from solvq.scalar._quantize import quantize, quantize_certified
 from solvq.scalar._reduce import NonFiniteError
 from solvq.scalar._rows import Rows, quantize_rows
+from solvq.scalar._transform import TransformQuantizer
 from solvq.scalar._uniform import UniformQuantizer
 
 __all__ = [
     "METHODS",
     "Certificate",
+    "ClusterLSQuantizer",
     "KMeansQuantizer",
     "L0Quantizer",
     "L1Quantizer",
+    "LloydMaxQuantizer",
+    "MixtureQuantizer",
     "NonFiniteError",
     "OptimalQuantizer",
     "Path",
+    "QuantileQuantizer",
     "Rows",
     "ScalarQuantizer",
+    "TransformQuantizer",
     "UniformQuantizer",
     "certificate",
     "quantize",

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from solvq.scalar._base import ScalarQuantizer
+from solvq.scalar._cluster_ls import ClusterLSQuantizer
 from solvq.scalar._kmeans import KMeansQuantizer
 from solvq.scalar._l0 import L0Quantizer
 from solvq.scalar._l1 import L1Quantizer
+from solvq.scalar._lloyd_max import LloydMaxQuantizer
+from solvq.scalar._mixture import MixtureQuantizer
 from solvq.scalar._optimal import OptimalQuantizer
+from solvq.scalar._quantile import QuantileQuantizer
+from solvq.scalar._transform import TransformQuantizer
 from solvq.scalar._uniform import UniformQuantizer
 
 METHODS: dict[str, type[ScalarQuantizer]] = {
@@ -14,5 +19,10 @@ METHODS: dict[str, type[ScalarQuantizer]] = {
     "l0": L0Quantizer,
     "l1": L1Quantizer,
     "kmeans": KMeansQuantizer,
+    "cluster-ls": ClusterLSQuantizer,
+    "lloyd-max": LloydMaxQuantizer,
+    "transform": TransformQuantizer,
+    "mixture": MixtureQuantizer,
+    "quantile": QuantileQuantizer,
     "uniform": UniformQuantizer,
 }
