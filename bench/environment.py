@@ -33,10 +33,10 @@ def package_version(package: str) -> str:
 
 
 def commit() -> str:
-    """Return the commit of the working tree, with a mark if files differ from it."""
+    """Return the commit of the working tree, with a mark if code differs from it."""
     try:
         name = git("rev-parse", "--short=12", "HEAD")
-        return name + (" + uncommitted changes" if git("status", "--porcelain") else "")
+        return name + (" + uncommitted changes" if git("status", "--porcelain", ":/src", ":/bench") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 

@@ -17,6 +17,6 @@ run checkpoint-g2p bench.checkpoint
 if [ -n "${MINILM:-}" ]; then
     run checkpoint-minilm bench.checkpoint "$MINILM/model/model.safetensors"
 fi
-"$python" -m bench.figure "$out/scalar-exact-1e6.json" docs/scalar-exact.svg
 run scalar-exact bench scalar-exact --repeats 3
 run scalar-exact-1e6-256 bench scalar-exact --only 1000000/256 --slow --repeats 1 --methods ours,ckwrap
+"$python" -m bench.figure "$out/scalar-exact-1e6.json" docs/scalar-exact.svg
