@@ -36,7 +36,9 @@ def commit() -> str:
     """Return the commit of the working tree, with a mark if code differs from it."""
     try:
         name = git("rev-parse", "--short=12", "HEAD")
-        return name + (" + uncommitted changes" if git("status", "--porcelain", ":/src", ":/bench") else "")
+        return name + (
+            " + uncommitted changes" if git("status", "--porcelain", ":/src", ":/bench") else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
