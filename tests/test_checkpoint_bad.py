@@ -106,6 +106,9 @@ def test_existing_output_needs_force(model: Path, tmp_path: Path) -> None:
         checkpoint.decompress(out, model)
     with pytest.raises(IsADirectoryError):
         checkpoint.compress(model, tmp_path, force=True)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FormatError, match="not an ordinary file"):
+        checkpoint.compress(model, tmp_path / "pipe", force=True)
     with pytest.raises(FileNotFoundError, match="no such folder"):
         checkpoint.compress(model, tmp_path / "no" / "out.safetensors")
 

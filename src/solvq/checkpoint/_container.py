@@ -137,6 +137,8 @@ def check_target(path: Path, force: bool) -> None:
     """Refuse an output that must not or cannot be written."""
     if path.is_dir():
         raise IsADirectoryError(f"{path}: is a folder; give the name of a file")
+    if path.exists() and not path.is_file():
+        raise FormatError(f"{path}: is not an ordinary file; give another name")
     if path.exists() and not force:
         raise FileExistsError(f"{path}: exists; use --force (force=True) to replace it")
     if not path.parent.is_dir():
