@@ -58,7 +58,7 @@ def first_penalty(x: Float64, w: Float64, k: int) -> float:
 @kernel
 def _rounding(k: int, m: int) -> float:
     """Relative allowance for rounding in a penalised cost, taken off the bound."""
-    return 2.0**-52 * (8.0 + np.sqrt(k) + np.sqrt(m))
+    return 2.0**-49 * (8.0 + np.sqrt(k) + np.sqrt(m))
 
 
 @kernel
