@@ -3,7 +3,7 @@
 For ``u[0] < u[1] < ...`` with weights ``w``, gaps ``d[j] = u[j] - u[j - 1]`` and a penalty
 ``alpha``, minimise ``1/2 sum_i w_i (x_i - u_i)^2 + alpha sum_j |x_j - x_(j-1)| / d_j``. The
 solution is nondecreasing, so it is an isotonic regression, and as ``alpha`` grows neighbouring
-blocks of equal values only ever merge (sections 4.1 to 4.3 of ``docs/scalar.md``). A block has the
+blocks of equal values only ever merge (see ``docs/scalar.md``). A block has the
 value ``mean + alpha (1/gap behind - 1/gap before) / weight``, the gaps at the two ends counting
 as infinite.
 """

@@ -5,7 +5,7 @@
 right penalty. The search keeps one solved penalty on either side of ``k`` and tries, in turn, the
 power law between them and the slope of the chord; when the chord proves that both sides lie on
 one straight piece of the curve, the two partitions are spliced (exchange argument: Aggarwal,
-Schieber, Tokuyama 1994). Section 4.5 of the method's description in ``docs/scalar.md``.
+Schieber, Tokuyama 1994). See ``docs/scalar.md``.
 """
 
 from __future__ import annotations
