@@ -10,8 +10,6 @@ import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
 from typing import Any
@@ -21,10 +19,11 @@ from safetensors.numpy import load_file, save_file
 
 from bench.environment import environment, environment_text
 from bench.report import lines_up, number
-from bench.worker import memory, reset_peak
+from bench.worker import timed
 from solvq import checkpoint
 
 METHODS = ("optimal", "kmeans")
+TIMEOUT = 3600.0
 EXAMPLE = """\
 example:
   python -m bench.checkpoint --n-values 16 --json build/checkpoint.json
@@ -40,15 +39,6 @@ def demo_model() -> Path:
     if not found:
         raise SystemExit("give a MODEL, or run `make demo` once: it installs g2p-en")
     return Path(str(found[0].locate()))
-
-
-def measured(call: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
-    """Return what a call gives, its CPU and wall seconds, and the bytes it needed at the most."""
-    reset_peak()
-    before, wall, cpu = memory("VmRSS"), time.perf_counter(), time.process_time()
-    result = call()
-    seconds = {"cpu": time.process_time() - cpu, "wall": time.perf_counter() - wall}
-    return result, seconds | {"extra_bytes": memory("VmHWM") - before}
 
 
 def relative_error(model: Path, restored: dict[str, Any], names: list[str]) -> float:
@@ -72,10 +62,11 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
     checkpoint.compress(small, packed, n_jobs=task["threads"], **settings)
     runs = []
     for _ in range(task["repeats"]):
-        report, run = measured(
+        report, run = timed(
             lambda: checkpoint.compress(
                 task["model"], packed, force=True, n_jobs=task["threads"], **settings
-            )
+            ),
+            TIMEOUT,
         )
         runs.append(run)
     proved = checkpoint.inspect(packed, original=task["model"])
@@ -84,7 +75,7 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
     return {
         "cpu": min(run["cpu"] for run in runs),
         "wall": min(run["wall"] for run in runs),
-        "extra_bytes": max(run["extra_bytes"] for run in runs),
+        "extra_bytes": max(run["extra"] for run in runs),
         "largest_tensor": largest,
         "relative_error": relative_error(Path(task["model"]), checkpoint.load(packed), names),
         "gap": proved.gap,

@@ -15,13 +15,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from bench.methods import METHODS
 from bench.methods._base import Fit, Method
 from bench.problem import Array, Problem
+
+T = TypeVar("T")
 
 WARM_UP_SIZE = 4096
 ENOUGH_SECONDS = 0.2
@@ -53,7 +55,7 @@ def memory(field: str) -> int:
     return int(line.split()[1]) * 1024
 
 
-def timed(call: Callable[[], Fit], timeout: float) -> tuple[Fit, dict[str, float]]:
+def timed(call: Callable[[], T], timeout: float) -> tuple[T, dict[str, float]]:
     """Call once; the kernel ends this process (SIGALRM) after `timeout` seconds of wall time.
 
     Not ITIMER_PROF or RLIMIT_CPU: while a limit on CPU time is armed, Linux advances the CPU

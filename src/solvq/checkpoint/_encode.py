@@ -33,11 +33,13 @@ class Solved(NamedTuple):
     bound: float
 
 
-def sum_of_squares(flat: NDArray[Any]) -> float:
-    """Sum of squares in float64, without a copy of the whole."""
+def sum_of_squares(flat: NDArray[Any], less: NDArray[Any] | None = None) -> float:
+    """Sum of squares in float64, of a difference if asked, without a copy of the whole."""
     total = 0.0
     for start in range(0, flat.size, CHUNK):
         part = flat[start : start + CHUNK].astype(np.float64)
+        if less is not None:
+            part -= less[start : start + CHUNK].astype(np.float64)
         total += float(part @ part)
     return total
 

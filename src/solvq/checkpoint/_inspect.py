@@ -16,8 +16,6 @@ from solvq.checkpoint._report import Report, TensorReport
 from solvq.checkpoint._restore import Compressed
 from solvq.checkpoint._source import Source, open_source
 
-CHUNK = 1 << 18
-
 
 def inspect(
     src: str | os.PathLike[str],
@@ -72,11 +70,7 @@ def _proved(compressed: Compressed, source: Source, tensor: TensorReport) -> Ten
         return tensor
     flat = source.array(tensor.name).reshape(-1)
     restored = compressed.raw(tensor.name).view(NUMPY_DTYPES[tensor.dtype])
-    error = 0.0
-    for start in range(0, flat.size, CHUNK):
-        part = slice(start, start + CHUNK)
-        difference = flat[part].astype(np.float64) - restored[part].astype(np.float64)
-        error += float(difference @ difference)
+    error = sum_of_squares(flat, restored)
     bound = solve(flat, found.layout, Settings(n_values=found.n_values), None).bound
     energy = sum_of_squares(flat)
     return replace(

@@ -34,6 +34,14 @@ class Solution(NamedTuple):
     learned: Mapping[str, Any] = MappingProxyType({})
 
 
+def check_count(name: str, value: Any) -> None:
+    """Raise unless a parameter is an integer of at least 1."""
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; give an integer >= 1")
+    if value < 1:
+        raise ValueError(f"{name} is {value}; give an integer >= 1")
+
+
 class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
     """Few shared values for all numbers of an array.
 
@@ -70,10 +78,7 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
 
     def _check_parameters(self) -> None:
         """Raise for parameters that are out of range; subclasses with more extend it."""
-        if not isinstance(self.n_values, Integral) or isinstance(self.n_values, bool):
-            raise TypeError(f"n_values is {self.n_values!r}; give an integer >= 1")
-        if self.n_values < 1:
-            raise ValueError(f"n_values is {self.n_values}; give an integer >= 1")
+        check_count("n_values", self.n_values)
 
     def _fits(self, problem: Problem) -> bool:
         """Whether the data are few enough to be the codebook."""

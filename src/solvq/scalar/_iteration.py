@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from solvq.scalar._base import check_count
 from solvq.scalar._kernels import Float64
 from solvq.scalar._reduce import Problem
 
@@ -36,14 +37,6 @@ def unit(problem: Problem) -> Unit:
     values, weights = problem.values, problem.weights
     origin, width = values[values.size // 2], values[-1] - values[0]
     return Unit((values - origin) / width, weights / weights.sum(), origin, width)
-
-
-def check_count(name: str, value: Any) -> None:
-    """Raise unless a parameter is an integer of at least 1."""
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}; give an integer >= 1")
-    if value < 1:
-        raise ValueError(f"{name} is {value}; give an integer >= 1")
 
 
 def check_limits(max_iter: Any, tol: Any) -> None:

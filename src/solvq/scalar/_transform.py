@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from solvq.scalar._base import ScalarQuantizer, Solution
-from solvq.scalar._iteration import check_count, check_limits, unit, warn_stopped
+from solvq.scalar._base import ScalarQuantizer, Solution, check_count
+from solvq.scalar._iteration import check_limits, unit, warn_stopped
 from solvq.scalar._kernels import Float64
 from solvq.scalar._lloyd import cells, lloyd
 from solvq.scalar._partition import group_means
