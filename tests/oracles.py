@@ -77,6 +77,30 @@ def penalised_costs(costs: Float64, penalty: float) -> Float64:
     return best
 
 
+def step_basis(u: Float64) -> Float64:
+    """Dense basis of the sparse methods: column ``j`` is ``u_j - u_(j-1)`` from row ``j`` on."""
+    return np.tril(np.ones((u.size, u.size))) * np.diff(u, prepend=0.0)
+
+
+def adaptive_merges(u: Float64, w: Float64, k: int) -> list[float]:
+    """Means left when the pair of the least l1 meeting merges, all gaps and weights made anew."""
+    means, weights = [float(v) for v in u], [float(v) for v in w]
+    while len(means) > k:
+        inverse = [0.0, *(1.0 / (b - a) for a, b in pairwise(means)), 0.0]
+        slopes = [(inverse[i + 1] - inverse[i]) / weights[i] for i in range(len(means))]
+        meetings = [
+            (means[i + 1] - means[i]) / (slopes[i] - slopes[i + 1])
+            if slopes[i] > slopes[i + 1]
+            else np.inf
+            for i in range(len(means) - 1)
+        ]
+        i = int(np.argmin(meetings))
+        weight = weights[i] + weights[i + 1]
+        means[i : i + 2] = [(means[i] * weights[i] + means[i + 1] * weights[i + 1]) / weight]
+        weights[i : i + 2] = [weight]
+    return means
+
+
 def nearest(x: NDArray[Any], codebook: NDArray[Any]) -> NDArray[np.intp]:
     """Index of the nearest entry for each value, the lowest one on ties."""
     distance = np.abs(x.astype(np.float64)[..., None] - codebook.astype(np.float64))

@@ -49,6 +49,14 @@ FAMILIES: dict[str, Callable[[np.random.Generator, int], Points]] = {
 }
 
 
+def spread(seed: int, most: int = 80, shift: float = 0.0) -> Points:
+    """Sorted distinct values, at least two, evenly spaced for every third seed, and weights."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(int(rng.integers(2, most))) + shift
+    u = np.unique(np.round([*x, x.max() + 1.0], 1 if seed % 3 == 0 else 6))
+    return u, np.ones(u.size) if seed % 2 else rng.integers(1, 6, u.size).astype(np.float64)
+
+
 def seeded(method: str) -> dict[str, Any]:
     """Parameters that make a method of the table deterministic."""
     return {"random_state": 0} if "random_state" in METHODS[method]._get_param_names() else {}

@@ -7,55 +7,42 @@ from typing import Any
 
 import numpy as np
 import pytest
+from oracles import step_basis
 from sklearn.linear_model import Lasso
+from strategies import spread
 
 from solvq.scalar import L0Quantizer, L1Quantizer, OptimalQuantizer
-from solvq.scalar._kernels import Float64
-from solvq.scalar._l1_kernels import block_values, kkt_residual, merges, pool
-
-
-def problem(seed: int, most: int = 80) -> tuple[Float64, Float64]:
-    """Sorted distinct values, evenly spaced in places, and weights."""
-    rng = np.random.default_rng(seed)
-    x = rng.standard_normal(int(rng.integers(2, most)))
-    u = np.unique(np.round(x, 1 if seed % 3 == 0 else 6))
-    return u, np.ones(u.size) if seed % 2 else rng.integers(1, 6, u.size).astype(np.float64)
-
-
-def steps(u: Float64) -> Float64:
-    """The dense basis without its first column: what the Lasso sees."""
-    return np.tril(np.ones((u.size, u.size)))[:, 1:] * np.diff(u)
+from solvq.scalar._l1_kernels import Levels, block_values, kkt_residual, shrunk
+from solvq.scalar._merges import merges
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_pool_is_the_lasso(seed: int) -> None:
     """Isotonic regression equals coordinate descent on the dense basis."""
-    u, w = problem(seed)
-    if u.size < 2:
-        u, w = np.array([0.0, 1.0]), np.ones(2)
+    u, w = spread(seed)
     alpha = float(10.0 ** np.random.default_rng(seed).uniform(-3, 0.5))
-    breaks, values = pool(u, w, alpha)
+    breaks, values = shrunk(u, w, alpha)
     lasso = Lasso(alpha=alpha / w.sum(), tol=1e-15, max_iter=10**6)
-    expected = lasso.fit(steps(u), u, sample_weight=w).predict(steps(u))
+    expected = lasso.fit(step_basis(u)[:, 1:], u, sample_weight=w).predict(step_basis(u)[:, 1:])
     np.testing.assert_allclose(
         np.repeat(values, np.diff(breaks)), expected, rtol=0, atol=1e-9 * np.ptp(u)
     )
-    assert kkt_residual(u, w, breaks, values, alpha) < 1e-9
+    assert kkt_residual(u, w, Levels(breaks, values), alpha, 0.0, False) < 1e-9
 
 
 def test_kkt_residual_sees_a_wrong_solution() -> None:
     """Moving a value or the penalty breaks the conditions."""
-    u, w = problem(1)
-    breaks, values = pool(u, w, 0.01)
-    assert kkt_residual(u, w, breaks, values, 0.02) > 0.1
+    u, w = spread(1)
+    breaks, values = shrunk(u, w, 0.01)
+    assert kkt_residual(u, w, Levels(breaks, values), 0.02, 0.0, False) > 0.1
     values[0] += 0.01
-    assert kkt_residual(u, w, breaks, values, 0.01) > 1e-3
+    assert kkt_residual(u, w, Levels(breaks, values), 0.01, 0.0, False) > 1e-3
 
 
 @pytest.mark.parametrize("seed", range(60))
 def test_path_equals_the_solution_at_every_penalty(seed: int) -> None:
     """Merges taken up to a penalty leave the blocks, and the values, of that penalty."""
-    u, w = problem(seed)
+    u, w = spread(seed)
     alphas, losses, removed = merges(u, w, 1)
     assert np.all(np.diff(alphas) >= 0)
     assert np.all(np.diff(losses) >= 0)
@@ -63,7 +50,7 @@ def test_path_equals_the_solution_at_every_penalty(seed: int) -> None:
     for alpha in between:
         done = np.searchsorted(alphas, alpha)
         breaks = np.delete(np.arange(u.size + 1, dtype=np.int32), removed[:done])
-        expected, values = pool(u, w, alpha)
+        expected, values = shrunk(u, w, alpha)
         np.testing.assert_array_equal(breaks, expected)
         np.testing.assert_allclose(block_values(u, w, breaks, alpha), values, atol=1e-9)
         means = np.add.reduceat(w * u, breaks[:-1]) / np.add.reduceat(w, breaks[:-1])
@@ -74,7 +61,7 @@ def test_path_equals_the_solution_at_every_penalty(seed: int) -> None:
 @pytest.mark.parametrize("refit", [True, False])
 def test_every_count_is_met(refit: bool) -> None:
     """Ties included; without the refit, blocks that are about to merge may have equal values."""
-    for x in (np.arange(30.0), problem(6)[0], problem(7)[0]):
+    for x in (np.arange(30.0), spread(6)[0], spread(7)[0]):
         for k in range(1, x.size + 1):
             model = L1Quantizer(k, refit=refit).fit(x[:, None])
             assert model.support_.size == k
@@ -108,7 +95,7 @@ def test_coefficients_rebuild_the_values(kind: Any) -> None:
     u = np.unique(x)
     for arguments in ({"n_values": 7}, {"alpha": 0.05}, {"n_values": 100}):
         model = kind(**arguments).fit(x[:, None])
-        basis = np.tril(np.ones((u.size, u.size))) * np.diff(u, prepend=0.0)
+        basis = step_basis(u)
         rebuilt = basis @ model.coef_
         np.testing.assert_allclose(np.unique(np.round(rebuilt, 9)).size, model.n_values_)
         np.testing.assert_allclose(rebuilt[model.support_], model.codebook_, atol=1e-9)
@@ -118,7 +105,7 @@ def test_coefficients_rebuild_the_values(kind: Any) -> None:
 @pytest.mark.parametrize("seed", range(25))
 def test_l0_is_the_best_of_all_partitions(seed: int) -> None:
     """At a price, no partition of up to ten values is cheaper."""
-    u, w = problem(seed, most=10)
+    u, w = spread(seed, most=10)
     alpha = float(10.0 ** np.random.default_rng(seed).uniform(-3, 0.5))
     x = np.repeat(u, w.astype(int))
     model = L0Quantizer(alpha=alpha).fit(x[:, None])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import integers, numbers, seeded, weighted
 
 from solvq import Code, certificate
-from solvq.scalar import METHODS, quantize
+from solvq.scalar import METHODS, quantize, quantize_rows
 
 every = pytest.mark.parametrize("method", METHODS)
 counts = st.integers(1, 12)
@@ -190,6 +190,45 @@ def test_estimator_equals_function(method: str, problem: Any, k: int) -> None:
     assert model.loss_ == pytest.approx(code.distortion(X, W), rel=1e-9, abs=slack)
     assert model.lower_bound_ <= model.loss_
     assert model.gap_ >= 0.0
+
+
+@every
+@given(problem=weighted(0), k=counts)
+def test_unweighted_sees_each_distinct_value_once(method: str, problem: Any, k: int) -> None:
+    """Counts and weights do not move the codebook, but the loss and the bound are of the data."""
+    x, w = problem
+    model = METHODS[method](n_values=k, unweighted=True, **seeded(method))
+    model.fit(x[:, None], sample_weight=w)
+    alone = run(np.unique(x[w > 0]), k, method)
+    assert np.array_equal(model.codebook_, alone.codebook)
+    proof = certificate(x, model.codebook_, w)
+    slack = oracles.rounding(x, w)
+    assert model.loss_ == pytest.approx(proof.distortion, rel=1e-9, abs=slack)
+    assert model.lower_bound_ == pytest.approx(proof.lower_bound, rel=1e-9, abs=slack)
+
+
+@every
+@given(x=numbers(), k=counts, ends=st.tuples(st.floats(-5, 5), st.floats(-5, 5)))
+def test_clip_keeps_values_in_range(method: str, x: Any, k: int, ends: Any) -> None:
+    """The codebook is the free one, clipped; the bound of free values still holds."""
+    clip = (min(ends), max(ends))
+    free = run(x, k, method).codebook
+    model = METHODS[method](n_values=k, clip=clip, **seeded(method)).fit(x[:, None])
+    assert np.array_equal(model.codebook_, np.unique(np.clip(free, *clip)))
+    assert model.lower_bound_ <= model.loss_
+    (row,) = quantize_rows(x[None], k, method, clip=clip, **seeded(method)).codebooks
+    assert np.array_equal(np.unique(row), model.codebook_)
+
+
+@every
+@pytest.mark.parametrize(
+    "options",
+    [{"clip": 3}, {"clip": (1, 0)}, {"clip": (0, np.nan)}, {"clip": "ab"}, {"unweighted": 1}],
+)
+def test_bad_options(method: str, options: dict[str, Any]) -> None:
+    """An admissible range is a pair of ascending numbers, a switch is True or False."""
+    with pytest.raises((TypeError, ValueError), match=f"{next(iter(options))} is"):
+        quantize([1.0, 2.0], 1, method, **options)
 
 
 @every

@@ -1,11 +1,14 @@
 """Scalar quantizers: few shared values for the numbers of an array."""
 
+from solvq.scalar._adaptive_l1 import AdaptiveL1Quantizer
 from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._certificate import Certificate, certificate
 from solvq.scalar._cluster_ls import ClusterLSQuantizer
+from solvq.scalar._iterative_l1 import IterativeL1Quantizer
 from solvq.scalar._kmeans import KMeansQuantizer
 from solvq.scalar._l0 import L0Quantizer
 from solvq.scalar._l1 import L1Quantizer, Path
+from solvq.scalar._l1_l2 import L1L2Quantizer
 from solvq.scalar._lloyd_max import LloydMaxQuantizer
 from solvq.scalar._methods import METHODS
 from solvq.scalar._mixture import MixtureQuantizer
@@ -19,10 +22,13 @@ from solvq.scalar._uniform import UniformQuantizer
 
 __all__ = [
     "METHODS",
+    "AdaptiveL1Quantizer",
     "Certificate",
     "ClusterLSQuantizer",
+    "IterativeL1Quantizer",
     "KMeansQuantizer",
     "L0Quantizer",
+    "L1L2Quantizer",
     "L1Quantizer",
     "LloydMaxQuantizer",
     "MixtureQuantizer",

@@ -19,6 +19,8 @@ from solvq.scalar._certificate import certify
 from solvq.scalar._kernels import Float64
 from solvq.scalar._reduce import Problem, reduce
 
+ClipRange = tuple[float, float] | None
+
 
 class Solution(NamedTuple):
     """What a quantizer's hook returns, in the units of its `Problem`.
@@ -42,11 +44,40 @@ def check_count(name: str, value: Any) -> None:
         raise ValueError(f"{name} is {value}; give an integer >= 1")
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Raise unless a parameter is True or False."""
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {value!r}; give True or False")
+
+
+def check_clip(clip: Any) -> None:
+    """Raise unless an admissible range is None or a pair of ascending numbers."""
+    if clip is None:
+        return
+    try:
+        low, high = (float(end) for end in clip)
+    except (TypeError, ValueError):
+        raise TypeError(f"clip is {clip!r}; give a pair (low, high) or None") from None
+    if not low <= high:
+        raise ValueError(f"clip is {clip!r}; give a pair (low, high) with low <= high")
+
+
 class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC):
     """Few shared values for all numbers of an array.
 
     A quantizer is a final subclass with a constructor that stores its parameters and the hook
     `_solve`. The entries of ``X``, whatever their column, share one codebook.
+
+    Parameters
+    ----------
+    n_values : int, default 16
+        Wanted number of values.
+    unweighted : bool, default False
+        Show the method each distinct value once, whatever its count or weight: the loss of the
+        first paper. What is reported stays the loss of the data.
+    clip : (float, float) or None, default None
+        Admissible range that the found values are clipped to (hard sigmoid). The bound stays that
+        of free values.
 
     Attributes
     ----------
@@ -66,7 +97,12 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         Number of columns seen in `fit`.
     """
 
-    n_values: int
+    def __init__(
+        self, n_values: int = 16, unweighted: bool = False, clip: ClipRange = None
+    ) -> None:
+        self.n_values = n_values
+        self.unweighted = unweighted
+        self.clip = clip
 
     @abstractmethod
     def _solve(self, problem: Problem) -> Solution:
@@ -79,6 +115,8 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
     def _check_parameters(self) -> None:
         """Raise for parameters that are out of range; subclasses with more extend it."""
         check_count("n_values", self.n_values)
+        check_flag("unweighted", self.unweighted)
+        check_clip(self.clip)
 
     def _fits(self, problem: Problem) -> bool:
         """Whether the data are few enough to be the codebook."""
@@ -86,10 +124,13 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
 
     def _solve_problem(self, problem: Problem) -> Solution:
         """Ascending distinct codebook in the units of the data."""
-        if self._fits(problem):
-            return Solution(problem.restore(problem.values), 0.0)
-        solution = self._solve(problem)
-        return solution._replace(codebook=np.unique(problem.restore(solution.codebook)))
+        seen = problem.unweighted() if self.unweighted else problem
+        found = Solution(seen.values, 0.0) if self._fits(seen) else self._solve(seen)
+        codebook = problem.restore(found.codebook)
+        if self.clip is not None:
+            codebook = np.clip(codebook, *self.clip)
+        bound = None if self.unweighted else found.lower_bound  # of another loss
+        return found._replace(codebook=np.unique(codebook), lower_bound=bound)
 
     def _solve_rows(
         self, x: NDArray[Any], weight: Float64 | None

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from solvq.scalar._base import ScalarQuantizer, Solution
+from solvq.scalar._base import ClipRange, ScalarQuantizer, Solution
 from solvq.scalar._kmeans import KMeansQuantizer
 from solvq.scalar._lloyd import cells
 from solvq.scalar._partition import group_means
@@ -33,6 +33,9 @@ class ClusterLSQuantizer(ScalarQuantizer):
         Relative movement of the values at which a start stops.
     random_state : int, RandomState or None, default None
         Source of the seeds.
+    unweighted : bool, default False
+    clip : (float, float) or None, default None
+        As in `ScalarQuantizer`.
 
     References
     ----------
@@ -47,8 +50,10 @@ class ClusterLSQuantizer(ScalarQuantizer):
         max_iter: int = 300,
         tol: float = 1e-4,
         random_state: Any = None,
+        unweighted: bool = False,
+        clip: ClipRange = None,
     ) -> None:
-        self.n_values = n_values
+        super().__init__(n_values, unweighted, clip)
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol

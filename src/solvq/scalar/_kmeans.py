@@ -6,7 +6,7 @@ from typing import Any
 
 from sklearn.cluster import KMeans
 
-from solvq.scalar._base import ScalarQuantizer, Solution
+from solvq.scalar._base import ClipRange, ScalarQuantizer, Solution
 from solvq.scalar._reduce import Problem
 
 
@@ -28,6 +28,9 @@ class KMeansQuantizer(ScalarQuantizer):
         Relative movement of the values at which a start stops.
     random_state : int, RandomState or None, default None
         Source of the seeds.
+    unweighted : bool, default False
+    clip : (float, float) or None, default None
+        As in `ScalarQuantizer`.
     """
 
     def __init__(
@@ -37,8 +40,10 @@ class KMeansQuantizer(ScalarQuantizer):
         max_iter: int = 300,
         tol: float = 1e-4,
         random_state: Any = None,
+        unweighted: bool = False,
+        clip: ClipRange = None,
     ) -> None:
-        self.n_values = n_values
+        super().__init__(n_values, unweighted, clip)
         self.n_init = n_init
         self.max_iter = max_iter
         self.tol = tol

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from solvq.scalar._base import ScalarQuantizer, Solution
+from solvq.scalar._base import ClipRange, ScalarQuantizer, Solution
 from solvq.scalar._iteration import check_limits, unit, warn_stopped
 from solvq.scalar._kernels import Float64
 from solvq.scalar._lloyd import filled_means, lloyd
@@ -43,6 +43,9 @@ class LloydMaxQuantizer(ScalarQuantizer):
     tol : float, default 1e-7
         Share of the start's error; a step whose means save no more is the last. 0 goes on to a
         fixed point.
+    unweighted : bool, default False
+    clip : (float, float) or None, default None
+        As in `ScalarQuantizer`.
 
     References
     ----------
@@ -51,8 +54,15 @@ class LloydMaxQuantizer(ScalarQuantizer):
     levels, 1951 (the start).
     """
 
-    def __init__(self, n_values: int = 16, max_iter: int = 1000, tol: float = 1e-7) -> None:
-        self.n_values = n_values
+    def __init__(
+        self,
+        n_values: int = 16,
+        max_iter: int = 1000,
+        tol: float = 1e-7,
+        unweighted: bool = False,
+        clip: ClipRange = None,
+    ) -> None:
+        super().__init__(n_values, unweighted, clip)
         self.max_iter = max_iter
         self.tol = tol
 

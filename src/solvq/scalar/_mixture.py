@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.cluster import kmeans_plusplus
 from sklearn.utils import check_random_state
 
-from solvq.scalar._base import ScalarQuantizer, Solution
+from solvq.scalar._base import ClipRange, ScalarQuantizer, Solution
 from solvq.scalar._iteration import check_limits, unit, warn_stopped
 from solvq.scalar._kernels import Float64, kernel
 from solvq.scalar._lloyd import cells
@@ -109,6 +109,9 @@ class MixtureQuantizer(ScalarQuantizer):
         Change of the mean log-likelihood at which the steps end.
     random_state : int, RandomState or None, default None
         Source of the seeds.
+    unweighted : bool, default False
+    clip : (float, float) or None, default None
+        As in `ScalarQuantizer`.
 
     References
     ----------
@@ -116,9 +119,15 @@ class MixtureQuantizer(ScalarQuantizer):
     """
 
     def __init__(
-        self, n_values: int = 16, max_iter: int = 300, tol: float = 1e-3, random_state: Any = None
+        self,
+        n_values: int = 16,
+        max_iter: int = 300,
+        tol: float = 1e-3,
+        random_state: Any = None,
+        unweighted: bool = False,
+        clip: ClipRange = None,
     ) -> None:
-        self.n_values = n_values
+        super().__init__(n_values, unweighted, clip)
         self.max_iter = max_iter
         self.tol = tol
         self.random_state = random_state

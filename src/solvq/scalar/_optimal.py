@@ -24,6 +24,9 @@ class OptimalQuantizer(ScalarQuantizer):
     ----------
     n_values : int, default 16
         Wanted number of values.
+    unweighted : bool, default False
+    clip : (float, float) or None, default None
+        As in `ScalarQuantizer`.
 
     References
     ----------
@@ -32,12 +35,11 @@ class OptimalQuantizer(ScalarQuantizer):
     Monge property, 1994 (exact counts).
     """
 
-    def __init__(self, n_values: int = 16) -> None:
-        self.n_values = n_values
-
     def _solve(self, problem: Problem) -> Solution:
         found = solve(problem.values, problem.weights, self.n_values)
         return Solution(found.codebook, found.lower_bound, found.probes)
 
     def _solve_rows(self, x: NDArray[Any], weight: Float64 | None) -> tuple[Any, Any]:
+        if self.unweighted or self.clip is not None:
+            return super()._solve_rows(x, weight)
         return solve_rows(x, weight, self.n_values)

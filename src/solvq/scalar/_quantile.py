@@ -21,10 +21,10 @@ class QuantileQuantizer(ScalarQuantizer):
     ----------
     n_values : int, default 16
         Wanted number of values, and number of parts.
+    unweighted : bool, default False
+    clip : (float, float) or None, default None
+        As in `ScalarQuantizer`.
     """
-
-    def __init__(self, n_values: int = 16) -> None:
-        self.n_values = n_values
 
     def _solve(self, problem: Problem) -> Solution:
         values, weights = problem.values, problem.weights

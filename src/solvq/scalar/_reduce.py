@@ -36,6 +36,10 @@ class Problem:
     exponent: int
     weight_exponent: int = 0
 
+    def unweighted(self) -> Problem:
+        """The same values with a weight of one each."""
+        return Problem(self.values, np.ones(self.values.size), self.exponent)
+
     def scale(self, data: Float64) -> Float64:
         """Numbers in the units of the data as values of the problem."""
         return np.ldexp(data, -self.exponent)

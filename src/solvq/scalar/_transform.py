@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from solvq.scalar._base import ScalarQuantizer, Solution, check_count
+from solvq.scalar._base import ClipRange, ScalarQuantizer, Solution, check_count
 from solvq.scalar._iteration import check_limits, unit, warn_stopped
 from solvq.scalar._kernels import Float64
 from solvq.scalar._lloyd import cells, lloyd
@@ -46,6 +46,9 @@ class TransformQuantizer(ScalarQuantizer):
         Largest number of Lloyd's steps per data; a ConvergenceWarning says if the last had it.
     tol : float, default 1e-7
         Share of the error of a step's start; Lloyd's means that save no more are its last.
+    unweighted : bool, default False
+    clip : (float, float) or None, default None
+        As in `ScalarQuantizer`.
 
     References
     ----------
@@ -54,9 +57,15 @@ class TransformQuantizer(ScalarQuantizer):
     """
 
     def __init__(
-        self, n_values: int = 16, n_steps: int = 10, max_iter: int = 10000, tol: float = 1e-7
+        self,
+        n_values: int = 16,
+        n_steps: int = 10,
+        max_iter: int = 10000,
+        tol: float = 1e-7,
+        unweighted: bool = False,
+        clip: ClipRange = None,
     ) -> None:
-        self.n_values = n_values
+        super().__init__(n_values, unweighted, clip)
         self.n_steps = n_steps
         self.max_iter = max_iter
         self.tol = tol

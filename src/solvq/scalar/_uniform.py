@@ -18,10 +18,10 @@ class UniformQuantizer(ScalarQuantizer):
     ----------
     n_values : int, default 16
         Wanted number of values.
+    unweighted : bool, default False
+    clip : (float, float) or None, default None
+        As in `ScalarQuantizer`.
     """
-
-    def __init__(self, n_values: int = 16) -> None:
-        self.n_values = n_values
 
     def _solve(self, problem: Problem) -> Solution:
         low, high = problem.values[0], problem.values[-1]
