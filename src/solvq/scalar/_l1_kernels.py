@@ -41,7 +41,8 @@ def inverse_gaps(u: Float64) -> Float64:
 def anchored_gaps(u: Float64) -> Float64:
     """`inverse_gaps`, the first one that to zero, with its sign."""
     inverse = inverse_gaps(u)
-    inverse[0] = min(1.0 / u[0], STEEPEST) if u[0] >= 0.0 else max(1.0 / u[0], -STEEPEST)
+    pull = min(1.0 / abs(u[0]), STEEPEST)
+    inverse[0] = pull if u[0] >= 0.0 else -pull
     return inverse
 
 
