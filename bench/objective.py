@@ -77,7 +77,8 @@ def judge(problem: Problem, answers: Mapping[str, Measurement]) -> Verdict:
     distortions = {name: per_row(rows, masses, m) for name, m in finished.items()}
     if not distortions:
         return Verdict({}, None, None, False)
-    best = np.min(list(distortions.values()), axis=0)
+    allowed = [name for name, answer in finished.items() if fits(answer, problem.n_values)]
+    best = np.min([distortions[name] for name in allowed or distortions], axis=0)
     scores = {
         name: score(distortions[name], best, finished[name].labels is not None, nearest)
         for name, nearest in labels_nearest(rows, masses, finished).items()
@@ -89,6 +90,11 @@ def judge(problem: Problem, answers: Mapping[str, Measurement]) -> Verdict:
     refuted = bool(np.any(best < bounds * (1 - EXACT_TOLERANCE)))
     left = max(relative(d, b) for d, b in zip(best, bounds, strict=True))
     return Verdict(scores, float(best.mean()), float(max(left, 0.0)), refuted)
+
+
+def fits(answer: Measurement, n_values: int) -> bool:
+    """Tell whether an answer has no more entries than were asked for."""
+    return all(np.unique(codebook).size <= n_values for codebook in judged_codebooks(answer))
 
 
 def per_row(rows: Floats, masses: Floats | None, answer: Measurement) -> Floats:

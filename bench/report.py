@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from bench.measure import Measurement
 from bench.methods import METHODS
 from bench.objective import EXACT_TOLERANCE, Score, Verdict
@@ -32,6 +34,7 @@ class Row:
     wall: float
     runs: int
     rows: int
+    n_values: int
     microseconds_per_value: float
     sort_ratio: float
     ours_ratio: float | None
@@ -54,6 +57,7 @@ def finished_rows(outcome: Outcome) -> list[Row]:
             first_cpu=m.cpu[0],
             wall=min(m.wall),
             runs=len(m.cpu),
+            n_values=0 if m.codebook is None else int(np.unique(m.codebook).size),
             rows=m.values // outcome.problem.size,
             microseconds_per_value=1e6 * min(m.cpu) / m.values,
             sort_ratio=min(m.cpu) / min(m.sort_cpu),

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from oracles import step_basis
 from sklearn.linear_model import Lasso
-from strategies import spread
+from strategies import FAMILIES, spread
 
 from solvq.scalar import L0Quantizer, L1Quantizer, OptimalQuantizer
 from solvq.scalar._l1_kernels import Levels, block_values, kkt_residual, shrunk
 from solvq.scalar._merges import merges
+from solvq.scalar._partition import group_means
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -56,6 +57,23 @@ def test_path_equals_the_solution_at_every_penalty(seed: int) -> None:
         means = np.add.reduceat(w * u, breaks[:-1]) / np.add.reduceat(w, breaks[:-1])
         refitted = float(np.sum(w * (np.repeat(means, np.diff(breaks)) - u) ** 2))
         assert losses[done - 1] == pytest.approx(refitted, rel=1e-9, abs=1e-15)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_long_paths_in_stages(name: str) -> None:
+    """Large problems, whose paths are followed in stages: the same blocks at any penalty."""
+    u, w = FAMILIES[name](np.random.default_rng(5), 3000)
+    alphas, losses, removed = merges(u, w, 1)
+    assert sorted(removed) == list(range(1, u.size))
+    assert np.all(np.diff(alphas) >= 0)
+    for done in np.linspace(0, u.size - 3, 40).astype(int):
+        if alphas[done + 1] <= alphas[done] * (1 + 1e-6):
+            continue
+        breaks = np.delete(np.arange(u.size + 1, dtype=np.int32), removed[: done + 1])
+        expected, _ = shrunk(u, w, 0.5 * (alphas[done] + alphas[done + 1]))
+        np.testing.assert_array_equal(breaks, expected)
+        _, loss = group_means(u, w, breaks)
+        assert losses[done] == pytest.approx(loss, rel=1e-9)
 
 
 @pytest.mark.parametrize("refit", [True, False])

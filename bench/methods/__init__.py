@@ -8,7 +8,10 @@ from bench.methods.flash1dkmeans import Flash1DKMeans
 from bench.methods.flash1dkmeans_fast import Flash1DKMeansFast
 from bench.methods.kmeans1d import KMeans1D
 from bench.methods.ours import Ours
+from bench.methods.sklearn_isotonic import ALPHA, SklearnIsotonic
 from bench.methods.sklearn_kmeans import SklearnKMeans
+from bench.methods.solvq_method import SolvqMethod
+from solvq.scalar import METHODS as OWN
 
 METHODS: dict[str, Method] = {
     method.name: method
@@ -21,5 +24,8 @@ METHODS: dict[str, Method] = {
         Flash1DKMeans(),
         Flash1DKMeansFast(),
         SklearnKMeans(),
+        SklearnIsotonic(),
+        *(SolvqMethod(name, exact=name == "l0") for name in OWN if name != "optimal"),
+        SolvqMethod("l1", alpha=ALPHA),
     )
 }

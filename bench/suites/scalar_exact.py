@@ -6,18 +6,20 @@ from bench.suites._base import Suite
 
 DATASETS = ("normal", "student", "integers", "bfloat16")
 SIZES = (10_000, 100_000, 1_000_000)
+LARGEST = 10_000_000
 N_VALUES = (16, 256)
 
 
 def problems(quick: bool, slow: bool, seed: int) -> list[Problem]:
-    """List the problems, small ones first; ``quick`` keeps the smallest size."""
+    """List the problems, small ones first; ``quick`` keeps the smallest size, ``slow`` adds 1e7."""
     sizes = SIZES[:1] if quick else SIZES
+    largest = [Problem("normal", (LARGEST,), k, seed=seed, allow_slow=True) for k in N_VALUES]
     return [
         Problem(dataset, (size,), n_values, seed=seed, allow_slow=slow)
         for size in sizes
         for n_values in N_VALUES
         for dataset in DATASETS
-    ]
+    ] + largest * slow
 
 
 SUITE = Suite(

@@ -55,20 +55,21 @@ def pool(u: Float64, w: Float64, inverse: Float64, alpha: float) -> tuple[Int32,
     """
     first = np.empty(u.size + 1, np.int32)
     weight, mean, value = np.empty(u.size), np.empty(u.size), np.empty(u.size)
-    last = -1
+    count = 0
     for i in range(u.size):
-        last += 1
-        first[last], weight[last], mean[last] = i, w[i], u[i]
-        value[last] = u[i] + alpha * (inverse[i + 1] - inverse[i]) / w[i]
-        while last > 0 and value[last - 1] >= value[last]:
-            total = weight[last - 1] + weight[last]
-            mean[last - 1] += (mean[last] - mean[last - 1]) * (weight[last] / total)
-            weight[last - 1] = total
-            last -= 1
-            bend = inverse[i + 1] - inverse[first[last]]
-            value[last] = mean[last] + alpha * bend / total
-    first[last + 1] = u.size
-    return first[: last + 2].copy(), value[: last + 1].copy()
+        start, own, middle, behind = i, w[i], u[i], inverse[i + 1]
+        level = middle + alpha * (behind - inverse[i]) / own
+        while count > 0 and value[count - 1] >= level:
+            count -= 1
+            share = 1.0 / (weight[count] + own)
+            middle = mean[count] + (middle - mean[count]) * (own * share)
+            own += weight[count]
+            start = first[count]
+            level = middle + alpha * (behind - inverse[start]) * share
+        first[count], weight[count], mean[count], value[count] = start, own, middle, level
+        count += 1
+    first[count] = u.size
+    return first[: count + 1].copy(), value[:count].copy()
 
 
 @kernel

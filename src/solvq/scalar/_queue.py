@@ -6,19 +6,24 @@ equal keys leave in ascending order.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from solvq.scalar._kernels import Float64, Int32, kernel
+from solvq.scalar._kernels import Float64, kernel
 
 
 class Queue(NamedTuple):
-    """Heap of nodes; see the module."""
+    """Room for a heap of nodes; see the module."""
 
-    key: Float64
-    node: Int32
-    place: Int32
+    key: Any
+    node: Any
+    place: Any
+
+
+def queue(size: int) -> Queue:
+    """Room for the nodes ``0 .. size - 1``."""
+    return Queue(np.empty(size), np.empty(size, np.int32), np.empty(size, np.int32))
 
 
 @kernel
@@ -60,15 +65,12 @@ def _sink(queue: Queue, i: int, size: int, key: float, node: int) -> None:
 
 
 @kernel
-def queued(key: Float64) -> Queue:
-    """Heap of the nodes ``1 .. key.size - 1``; ``key[0]`` is not used."""
-    size = key.size - 1
-    queue = Queue(np.empty(size), np.empty(size, np.int32), np.empty(size + 1, np.int32))
+def fill(queue: Queue, keys: Float64, size: int) -> None:
+    """Make the heap that of the nodes ``1 .. size`` with ``keys[node]``."""
     for i in range(size):
-        _put(queue, i, key[i + 1], i + 1)
+        _put(queue, i, keys[i + 1], i + 1)
     for i in range((size >> 1) - 1, -1, -1):
         _sink(queue, i, size, queue.key[i], queue.node[i])
-    return queue
 
 
 @kernel
