@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint unit nojit bench-setup bench clean
+.PHONY: demo test lint unit nojit fuzz bench-setup bench clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
@@ -41,6 +41,12 @@ unit: $(VENV)/.test
 
 nojit: $(VENV)/.test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/test_scalar_kernels.py
+
+# About an hour: the laws of all methods on many more examples, different ones every time.
+fuzz: $(VENV)/.test
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q tests/test_scalar_laws.py \
+		tests/test_scalar_kernels.py tests/test_scalar_optimal.py tests/test_scalar_rows.py \
+		tests/test_scalar_assign.py
 
 bench-setup: $(VENV)/.bench $(VENV)/.demo
 
