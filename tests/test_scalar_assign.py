@@ -15,7 +15,7 @@ from strategies import INTERPRETED, numbers, weighted
 from solvq.code import index_dtype
 from solvq.scalar import _assign
 from solvq.scalar._assign import assign, nearest_loss
-from solvq.scalar._reduce import _histogram, _weighted_histogram, distinct, reduce
+from solvq.scalar._reduce import _histogram, _weighted_histogram, distinct, reduce, sorted_pairs
 
 SMALL = [np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2]
 SMALL += [np.int8, np.uint8, np.int16, np.uint16]
@@ -112,6 +112,13 @@ def test_assign_adjacent_floats() -> None:
     assert np.array_equal(assign(x, x), np.arange(4))
 
 
+def test_negative_zero_as_a_midpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A threshold of negative zero is one of zero."""
+    monkeypatch.setattr(_assign, "MANY", 0)
+    monkeypatch.setattr(_assign, "thresholds", lambda _: np.array([-0.0]))
+    assert np.array_equal(assign(np.array([-1.0, -0.0, 0.0, 1.0]), np.ones(2)), [0, 0, 0, 1])
+
+
 def test_assign_keeps_shape() -> None:
     """Indices have the shape of the values, also of none and of transposed ones."""
     codebook = np.array([0.0, 1.0])
@@ -164,6 +171,31 @@ def test_distinct(problem: tuple[Any, Any]) -> None:
     assert all(map(np.array_equal, (values, weights), oracles.distinct(x, w)))
     values, weights = distinct(x, np.empty(0))
     assert all(map(np.array_equal, (values, weights), oracles.distinct(x)))
+
+
+@named([np.float32, np.float64, np.int32])
+def test_sorted_pairs(dtype: Any) -> None:
+    """Rows in ascending order, each value with a weight of its own; NaN at either end."""
+    rng = np.random.default_rng(5)
+    x = (rng.standard_cauchy((3, 40)) * 10).astype(dtype)
+    if np.dtype(dtype).kind == "f":
+        x[0, :4] = [-0.0, 0.0, np.inf, -np.inf]
+    weight = rng.random(x.shape)
+    ordered, weights = sorted_pairs(x, weight)
+    order = np.argsort(x, axis=1, kind="stable")
+    assert ordered.dtype == x.dtype
+    assert np.array_equal(ordered, np.take_along_axis(x, order, axis=1))
+    pairs = [sorted(zip(*row, strict=True)) for row in zip(x, weight, strict=True)]
+    assert pairs == [sorted(zip(*row, strict=True)) for row in zip(ordered, weights, strict=True)]
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_weighted_nan_is_refused(sign: float) -> None:
+    """NaN of either sign bit is found, wherever sorting puts it, and under a weight of zero."""
+    for dtype in (np.float16, np.float32, np.float64):
+        x = np.array([3.0, np.copysign(np.nan, sign), -1.0], dtype)
+        with pytest.raises(ValueError, match="1 NaN"):
+            reduce(x, np.array([1.0, 0.0, 1.0]))
 
 
 def test_signed_zeros_merge() -> None:

@@ -11,6 +11,7 @@ import pytest
 from strategies import seeded
 
 from solvq.scalar import METHODS, Rows, _rows, quantize, quantize_rows
+from solvq.scalar._batch import assign_rows
 
 DTYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.int8, np.int32]
 every = pytest.mark.parametrize("method", METHODS)
@@ -123,3 +124,23 @@ def test_layouts(method: str, layout: str) -> None:
     rows, other = (quantize_rows(a, 5, method, **seeded(method)) for a in (x, same))
     assert all(np.array_equal(a, b) for a, b in zip(rows, other, strict=True))
     assert np.array_equal(same, x)
+
+
+@pytest.mark.parametrize("columns", [1, 3, 50, 3000])
+def test_assign_rows(columns: int) -> None:
+    """Nearest entries and losses for codebooks of every kind: one entry, repeated, huge, tiny."""
+    rng = np.random.default_rng(6)
+    scales = np.array([1.0, 1e-320, 1e-200, 1e150, 1.0, 1.0])[:, None]
+    x = rng.standard_cauchy((6, columns)) * scales
+    codebooks = np.sort(rng.standard_cauchy((6, 7)), axis=1) * scales
+    codebooks[4] = 2.0
+    codebooks[5, 3:] = codebooks[5, 3]
+    weight = rng.random(x.shape)
+    for codebook in (codebooks, codebooks[:, :1]):
+        indices = np.empty(x.shape, np.uint8)
+        losses = assign_rows(x, weight, codebook, indices)
+        for r, row in enumerate(x):
+            nearest = codebook[r][oracles.nearest(row, codebook[r])]
+            assert np.array_equal(codebook[r][indices[r]], nearest)
+            expected = oracles.mean_squared_error(row, nearest, weight[r])
+            assert losses[r] == pytest.approx(expected, rel=1e-12)

@@ -43,13 +43,34 @@ def _cell(x: float, edges: Float64, low: int, high: int) -> int:
 
 
 @kernel
-def _assign_table(x: NDArray[Any], bits: Any, edges: Float64, bounds: Any, out: Any) -> None:
-    """Cells of values whose float32 bits are at hand; ``bounds`` holds the range per bucket."""
+def _bucket(u: Any) -> Any:
+    """Upper half of an integer that is in the order of the float32 values of bits ``u``."""
+    return (u ^ np.uint32(0xFFFFFFFF) if u >> 31 else u | np.uint32(0x80000000)) >> 16
+
+
+@kernel
+def _assign_table(x: NDArray[Any], bits: Any, edges: Float64, first: Any, out: Any) -> None:
+    """Cells of values whose float32 bits are at hand; ``first`` is that of `_first_cells`."""
     for i in range(x.size):
-        u = bits[i]
-        bucket = (u ^ np.uint32(0xFFFFFFFF) if u >> 31 else u | np.uint32(0x80000000)) >> 16
-        low, high = bounds[0, bucket], bounds[1, bucket]
+        bucket = _bucket(bits[i])
+        low, high = first[bucket], first[bucket + 1]
         out[i] = low if low == high else _cell(x[i], edges, low, high)
+
+
+@kernel
+def _first_cells(bits: NDArray[np.uint32], first: NDArray[np.int32]) -> None:
+    """Count the edges, of which the float32 bits are given, in the buckets below each."""
+    for u in bits:
+        first[_bucket(u) + 1] += 1
+    for bucket in range(first.size - 1):
+        first[bucket + 1] += first[bucket]
+
+
+@kernel
+def _gather(table: NDArray[Any], patterns: NDArray[Any], out: NDArray[Any]) -> None:
+    """Entries of a table; NumPy's indexing would first widen the patterns."""
+    for i in range(patterns.size):
+        out[i] = table[patterns[i]]
 
 
 @kernel
@@ -72,35 +93,33 @@ def nearest_loss(values: Float64, weights: Float64, codebook: Float64) -> float:
     return total
 
 
-def _bucket_bounds(edges: Float64) -> NDArray[np.int32]:
-    """First and last possible cell of each bucket of float32 values, one step wider each side."""
-    keys = np.arange(TABLE, dtype=np.uint32) << np.uint32(16)
-    low = np.where(keys >> 31, keys ^ np.uint32(0x80000000), ~keys).astype(np.uint32)
-    last = keys | np.uint32(0xFFFF)
-    high = np.where(last >> 31, last ^ np.uint32(0x80000000), ~last).astype(np.uint32)
-    with np.errstate(all="ignore"):
-        first = np.nextafter(low.view(np.float32), np.float32(-np.inf)).astype(np.float64)
-        final = np.nextafter(high.view(np.float32), np.float32(np.inf)).astype(np.float64)
-    bounds = np.stack([np.searchsorted(edges, first), np.searchsorted(edges, final)])
-    bounds[0, np.isnan(first)] = 0  # buckets of NaN patterns: no finite value falls there
-    bounds[1, np.isnan(final)] = edges.size
-    return bounds.astype(np.int32)
+def _single_bits(x: NDArray[Any]) -> NDArray[np.uint32]:
+    """Bits of the nearest float32 values, which never fall as the values grow."""
+    with np.errstate(over="ignore"):
+        return x.astype(np.float32, copy=False).view(np.uint32)
+
+
+def _pattern_cells(dtype: np.dtype[Any], edges: Float64, cell: np.dtype[Any]) -> NDArray[Any]:
+    """Cell of each bit pattern of a dtype of at most 16 bits."""
+    values, order = pattern_values(dtype)
+    table = np.empty(order.size, cell)
+    ends = np.append(np.searchsorted(values, edges, side="right"), order.size)
+    table[order] = np.repeat(np.arange(ends.size), np.diff(ends, prepend=0))
+    return table
 
 
 def assign(x: NDArray[Any], codebook: NDArray[Any]) -> NDArray[Any]:
     """Index of the nearest entry of a sorted codebook for each value, in the smallest dtype."""
     edges = thresholds(codebook.astype(np.float64))
     flat = np.ascontiguousarray(x).reshape(-1)
-    dtype = index_dtype(codebook.size)
+    out = np.empty(flat.size, index_dtype(codebook.size))
     if flat.dtype.itemsize <= 2:
-        values, _ = pattern_values(flat.dtype)
-        table = np.searchsorted(edges, np.nan_to_num(values)).astype(dtype)
-        return table[flat.view(f"u{flat.dtype.itemsize}")].reshape(x.shape)
-    out = np.empty(flat.size, dtype)
-    if flat.size < MANY or flat.dtype.kind != "f":
+        patterns = flat.view(f"u{flat.dtype.itemsize}")
+        _gather(_pattern_cells(flat.dtype, edges, out.dtype), patterns, out)
+    elif flat.size < MANY or flat.dtype.kind != "f":
         assign_search(flat, edges, out)
     else:
-        with np.errstate(over="ignore"):
-            bits = flat.astype(np.float32, copy=False).view(np.uint32)
-        _assign_table(flat, bits, edges, _bucket_bounds(edges), out)
+        first = np.zeros(TABLE + 1, np.int32)
+        _first_cells(_single_bits(edges + 0.0), first)  # no negative zero: it has a bucket below
+        _assign_table(flat, _single_bits(flat), edges, first, out)
     return out.reshape(x.shape)

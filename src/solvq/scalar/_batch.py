@@ -11,22 +11,25 @@ from numpy.typing import NDArray
 from solvq.scalar._assign import _cell, thresholds
 from solvq.scalar._kernels import Float64, Workspace, kernel, workspace
 from solvq.scalar._partition import group_means, partition
-from solvq.scalar._reduce import merge_equal
+from solvq.scalar._reduce import merge_equal, sorted_pairs
 
 
 @kernel
 def _solve_row(data: Float64, weights: Float64, k: int, work: Workspace, out: Float64) -> float:
-    """Optimal codebook of one row's distinct data, written to ``out``; returns the mean bound."""
+    """Optimal codebook of one row's distinct data, written to ``out``; returns the mean bound.
+
+    The data and the weights are scaled in place.
+    """
     out[:] = data[-1]
     if data.size <= k:
         out[: data.size] = data
         return 0.0
     widest = max(abs(data[0]), abs(data[-1]))
     unit = 2.0 ** min(1000, max(-1000, math.frexp(widest)[1]))
-    values = data / unit
-    weights = weights / 2.0 ** math.frexp(weights.max())[1]
-    breaks, bound, _, _ = partition(values, weights, k, work)
-    means, loss = group_means(values, weights, breaks)
+    data *= 1.0 / unit
+    weights *= 1.0 / 2.0 ** math.frexp(weights.max())[1]
+    breaks, bound, _, _ = partition(data, weights, k, work)
+    means, loss = group_means(data, weights, breaks)
     out[:k] = means * unit
     return min(bound, loss) / weights.sum() * unit * unit
 
@@ -55,23 +58,46 @@ def solve_rows(x: NDArray[Any], weight: Float64 | None, k: int) -> tuple[Float64
     if weight is None:
         ordered, weight = np.sort(x, axis=1), np.empty((0, 0))
     else:
-        order = np.argsort(x, axis=1)
-        ordered = np.take_along_axis(x, order, axis=1)
-        weight = np.take_along_axis(weight, order, axis=1)
+        ordered, weight = sorted_pairs(x, weight)
     _solve_sorted_rows(ordered, weight, workspace(x.shape[1]), codebooks, bounds)
     return codebooks, bounds
 
 
 @kernel
+def _bucket(x: float, low: float, scale: float, last: int) -> int:
+    """Number of an even division of the range that ``x`` falls into; never falls as ``x`` grows."""
+    return int(min(max((x - low) * scale, 0.0), float(last)))
+
+
+@kernel
+def _guide(edges: Float64, first: Any) -> float:
+    """Write the number of edges below each bucket, and of all of them; returns buckets per unit."""
+    span = edges[-1] - edges[0] if edges.size else 0.0
+    scale = (first.size - 1) / span if span > 1e-300 else 0.0
+    first[:] = 0
+    for edge in edges:
+        first[_bucket(edge, edges[0], scale, first.size - 2) + 1] += 1
+    for b in range(1, first.size):
+        first[b] += first[b - 1]
+    return scale
+
+
+@kernel
 def assign_rows(x: NDArray[Any], weight: Any, codebooks: Float64, indices: Any) -> Float64:
-    """Indices of the nearest entries of each row's codebook; returns the rows' mean losses."""
+    """Indices of the nearest entries of each row's codebook; returns the rows' mean losses.
+
+    A table by even buckets answers most values, since a search mispredicts half of its branches.
+    """
     losses = np.empty(x.shape[0])
+    first = np.empty(2 + min(512, x.shape[1] // 4), np.int64)
     for r in range(x.shape[0]):
         codebook = codebooks[r]
         edges = thresholds(codebook)
+        scale, low = _guide(edges, first), edges[0] if edges.size else 0.0
         total, mass = 0.0, 0.0
         for i in range(x.shape[1]):
-            c = _cell(x[r, i], edges, 0, edges.size)
+            b = _bucket(x[r, i], low, scale, first.size - 2)
+            c = _cell(x[r, i], edges, first[b], first[b + 1])
             indices[r, i] = c
             w = weight[r, i] if weight.size else 1.0
             total += w * (x[r, i] - codebook[c]) ** 2

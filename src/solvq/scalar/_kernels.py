@@ -9,9 +9,10 @@ The cost has the concave Monge property, so the row that is best for a column ne
 as the column grows. A block of columns is opened behind each solved node ``j``: as long as
 ``best(column) <= best(j + 1) + alpha``, no row inside the block can be the better start of a last
 cluster, because ``best`` never falls. All rows of the block are then known, and divide and
-conquer over its columns costs one vectorised pass over the rows per level. Prefix sums are made
-anew for each block around the value at its start, so that neither an offset nor a far outlier
-costs precision. ``tests/oracles.py`` holds the quadratic twin.
+conquer over its columns costs one vectorised pass over the rows per level; the last levels are
+done at once, on tiles of neighbouring columns. Prefix sums are made anew for each block around
+the value at its start, so that neither an offset nor a far outlier costs precision.
+``tests/oracles.py`` holds the quadratic twin.
 """
 
 from __future__ import annotations
@@ -29,14 +30,18 @@ kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 SHORT = 48  # below this many rows, scan one by one
 CHUNK = 32  # rows compared with the best so far in one vectorised pass
+TILE = 8  # neighbouring columns that are solved at once
+FAINT = 2.0**-500  # stands for a weight that rounding has lost
 
 
 class Workspace(NamedTuple):
-    """Scratch of a probe over ``m`` points, all of length ``m + 1``.
+    """Scratch of a probe over ``m`` points, of length ``m + 1``.
 
     ``best[j]`` is the cheapest penalised cost of the first ``j`` points and ``back[j]`` the start
     of its last cluster; ``s``, ``w``, ``q`` are prefix sums of weight times value, weight, and
     weight times squared value within the current block, and ``g`` is ``best - q`` of its rows.
+    ``tile`` has six runs of `TILE`: ``s`` and ``w`` of some columns, then, twice, their best values
+    so far and the rows of these.
     """
 
     best: Any
@@ -45,12 +50,13 @@ class Workspace(NamedTuple):
     w: Any
     q: Any
     g: Any
+    tile: Any
 
 
 def workspace(m: int) -> Workspace:
     """Scratch for problems of at most ``m`` points; NumPy's allocator takes large pages."""
-    back = np.empty(m + 1, np.int32)
-    return Workspace(np.empty(m + 1), back, *(np.empty(m + 1) for _ in range(4)))
+    best, s, w, q, g = (np.empty(m + 1) for _ in range(5))
+    return Workspace(best, np.empty(m + 1, np.int32), s, w, q, g, np.empty(6 * TILE))
 
 
 @kernel
@@ -63,7 +69,10 @@ def _saved(work: Workspace, row: int, s: float, w: float) -> float:
 
 @kernel
 def _best_row(work: Workspace, first: int, last: int, column: int) -> tuple[int, float]:
-    """Row of ``first..last`` at which the last cluster up to ``column`` should start, and value."""
+    """Row of ``first..last`` at which the last cluster up to ``column`` should start, and value.
+
+    Many rows are compared without a quotient: ``g - d^2 / w < v`` is ``(g - v) w < d^2``.
+    """
     s, w = work.s[column], work.w[column]
     if last - first < SHORT:
         row, value = first, np.inf
@@ -77,8 +86,9 @@ def _best_row(work: Workspace, first: int, last: int, column: int) -> tuple[int,
     for start in range(first, last + 1, CHUNK):
         stop = min(start + CHUNK, last + 1)
         better = 0
-        for r in range(np.uint64(start), np.uint64(stop)):  # unsigned: no wrap-around test
-            better += _saved(work, r, s, w) < value
+        for r in range(np.uint64(start), np.uint64(stop)):
+            d, weight = s - work.s[r], w - work.w[r]
+            better += (work.g[r] - value) * (weight if weight > 0.0 else FAINT) < d * d
         if better > 0:
             for r in range(start, stop):
                 v = _saved(work, r, s, w)
@@ -91,13 +101,14 @@ def _best_row(work: Workspace, first: int, last: int, column: int) -> tuple[int,
 def _accumulate(x: Float64, w: Float64, work: Workspace, lo: int, centre: float, span: Any) -> None:
     """Prefix sums of the local nodes ``span[0] + 1 .. span[1]``, values taken from ``centre``."""
     s, weight, q = work.s[span[0]], work.w[span[0]], work.q[span[0]]
-    for node in range(span[0] + 1, span[1] + 1):
-        d = x[lo + node - 1] - centre
-        a = w[lo + node - 1]
+    start, one = np.uint64(lo), np.uint64(1)  # unsigned: no wrap-around test
+    for i in range(np.uint64(span[0]), np.uint64(span[1])):
+        d = x[start + i] - centre
+        a = w[start + i]
         s += a * d
         weight += a
         q += a * d * d
-        work.s[node], work.w[node], work.q[node] = s, weight, q
+        work.s[i + one], work.w[i + one], work.q[i + one] = s, weight, q
 
 
 @kernel
@@ -189,18 +200,60 @@ def _open_block(
 
 
 @kernel
+def _scan_tile(work: Workspace, above: int, below: int, width: int) -> None:
+    """Try the rows ``above..below`` on all columns of the tile; leaves the best values and rows.
+
+    The loop over the columns is vectorised: ``width`` is `TILE`, since a constant number of steps
+    would be unrolled; what is better goes, by turns, to another place, since a conditional store
+    is slow; and as rows ascend, the best one so far is the largest of those that were better.
+    """
+    tile = work.tile
+    for first in range(above, below + 1, 2):
+        for turn in range(2):
+            r = min(first + turn, below)
+            s, w, g = work.s[r], work.w[r], work.g[r]
+            old, new = (2 * TILE, 4 * TILE) if turn == 0 else (4 * TILE, 2 * TILE)
+            for c in range(np.uint64(width)):
+                d = tile[c] - s
+                weight = tile[TILE + c] - w
+                v = g - d * d / (weight if weight > 0.0 else np.inf)
+                best, row = tile[old + c], tile[old + TILE + c]
+                better = float(r) if v < best else 0.0
+                tile[new + c] = v if v < best else best
+                tile[new + TILE + c] = better if better > row else row
+
+
+@kernel
+def _fill_tile(penalty: float, work: Workspace, lo: int, first: int, last: int) -> None:
+    """Solve the fewer than `TILE` columns between two solved ones."""
+    tile = work.tile
+    above, below = work.back[first] - lo, work.back[last] - lo
+    for c in range(TILE):
+        column = min(first + 1 + c, last) - lo
+        tile[c], tile[TILE + c] = work.s[column], work.w[column]
+        tile[2 * TILE + c], tile[3 * TILE + c] = np.inf, above
+    _scan_tile(work, above, below, tile.size // 6)
+    for c in range(last - first - 1):
+        column = first + 1 + c - lo
+        value = tile[2 * TILE + c] + work.q[column] + penalty
+        _settle(work, lo, int(tile[3 * TILE + c]), column, value)
+
+
+@kernel
 def _fill_block(penalty: float, work: Workspace, lo: int, first: int, last: int) -> None:
     """Solve the columns between two solved ones by halving, the rows bounded on both sides."""
-    stride = 1
+    stride = TILE
     while 2 * stride < last - first:
         stride *= 2
-    while stride >= 1:
+    while stride >= TILE:
         for node in range(first + stride, last, 2 * stride):
             above = work.back[node - stride] - lo
             below = work.back[min(node + stride, last)] - lo
             row, value = _best_row(work, above, below, node - lo)
             _settle(work, lo, row, node - lo, value + work.q[node - lo] + penalty)
         stride //= 2
+    for node in range(first, last, TILE):
+        _fill_tile(penalty, work, lo, node, min(node + TILE, last))
 
 
 @kernel

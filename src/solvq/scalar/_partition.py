@@ -13,43 +13,47 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 
 from solvq.scalar._kernels import Float64, Int32, Workspace, kernel, probe, traced, workspace
 
 TIE = 1e-13  # relative difference of two penalised costs that rounding can make
 COARSE = 32  # groups per cluster in the coarse problem that finds the first penalty
-SMALL = 8  # the coarse problem must be this many times smaller than the whole one
+SMALL = 12  # the coarse problem must be this many times smaller than the whole one
+
+# Sums in any order: several running sums at once, where one would wait for each addition.
+summing = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "nsz"})
 
 
-@kernel
+@summing
 def group_means(x: Float64, w: Float64, breaks: Int32) -> tuple[Float64, float]:
     """Weighted mean of each cluster, and the weighted sum of squared errors to these."""
     means = np.empty(breaks.size - 1)
     loss = 0.0
     for c in range(means.size):
-        first, last = breaks[c], breaks[c + 1]
+        first, last = np.uint64(breaks[c]), np.uint64(breaks[c + 1])  # no wrap-around test
         base, weight, s = x[first], 0.0, 0.0
         for i in range(first, last):
             weight += w[i]
             s += w[i] * (x[i] - base)
-        means[c] = base + s / weight
-        part = 0.0
+        mean, part = base + s / weight, 0.0
         for i in range(first, last):
-            part += w[i] * (x[i] - means[c]) ** 2
+            part += w[i] * (x[i] - mean) ** 2
+        means[c] = mean
         loss += part
     return means, loss
 
 
-@kernel
+@summing
 def first_penalty(x: Float64, w: Float64, k: int) -> float:
     """Slope of the high-rate law ``D = (integral of density^(1/3))^3 / (12 k^2)`` at ``k``."""
     m = x.size
-    step = max(1, m // 2048)
+    step = max(1, min(8, m // (4 * k)), m // 512)  # a single gap tells little
     total = 0.0
     for i in range(0, m - 1, step):
         j = min(i + step, m - 1)
         weight = 0.0
-        for t in range(i, j):
+        for t in range(np.uint64(i), np.uint64(j)):
             weight += w[t]
         total += ((x[j] - x[i]) ** 2 * weight) ** (1.0 / 3.0)
     return max(total**3 / (6.0 * k**3), 1e-300)
@@ -142,18 +146,19 @@ def search(x: Float64, w: Float64, k: int, penalty: float, work: Workspace) -> A
     return _splice(few, many, k), bound, penalty, probes
 
 
-@kernel
+@summing
 def _coarse(x: Float64, w: Float64, groups: int) -> tuple[Float64, Float64]:
     """Neighbouring points merged into about ``groups`` that share the high-rate measure evenly."""
     m = x.size
     step = max(1, m // (4 * groups))
-    edges = [0]
-    total, spent = 0.0, 0.0
-    for i in range(0, m - 1, step):
-        total += ((x[min(i + step, m - 1)] - x[i]) ** 2 * step) ** (1.0 / 3.0)
-    for i in range(0, m - 1, step):
-        j = min(i + step, m - 1)
-        spent += ((x[j] - x[i]) ** 2 * step) ** (1.0 / 3.0) * groups / total
+    share = np.empty((m - 2) // step + 1)
+    for c in range(share.size):
+        share[c] = ((x[min((c + 1) * step, m - 1)] - x[c * step]) ** 2 * step) ** (1.0 / 3.0)
+    share *= groups / share.sum()
+    edges, spent = [0], 0.0
+    for c in range(share.size):
+        i, j = c * step, min((c + 1) * step, m - 1)
+        spent += share[c]
         pieces = min(int(spent), j - i)
         spent -= int(spent)
         for t in range(1, pieces + 1):
@@ -162,17 +167,17 @@ def _coarse(x: Float64, w: Float64, groups: int) -> tuple[Float64, Float64]:
         edges.append(m)
     means, weights = np.empty(len(edges) - 1), np.empty(len(edges) - 1)
     for c in range(means.size):
-        weight, s = 0.0, 0.0
-        for t in range(edges[c], edges[c + 1]):
+        base, weight, s = x[edges[c]], 0.0, 0.0
+        for t in range(np.uint64(edges[c]), np.uint64(edges[c + 1])):
             weight += w[t]
-            s += w[t] * (x[t] - x[edges[c]])
-        means[c], weights[c] = x[edges[c]] + s / weight, weight
+            s += w[t] * (x[t] - base)
+        means[c], weights[c] = base + s / weight, weight
     return means, weights
 
 
 @kernel
 def _loss_at(x: Float64, w: Float64, k: int, penalty: float, work: Workspace) -> float:
-    """``D_k`` of the coarse problem."""
+    """``D_k``; for a first penalty near the right one."""
     breaks, _, _, _ = search(x, w, k, penalty, work)
     return group_means(x, w, breaks)[1]
 
@@ -191,8 +196,9 @@ def partition(x: Float64, w: Float64, k: int, work: Workspace) -> Any:
         xc, wc = _coarse(x, w, groups)
         if xc.size > k + 1:
             _, _, penalty, _ = search(xc, wc, k, penalty, work)
-            upper = _loss_at(xc, wc, k - 1, penalty, work)
-            slope = 0.5 * (upper - _loss_at(xc, wc, k + 1, penalty, work))
+            upper = _loss_at(xc, wc, k - 1, penalty * (k / (k - 1.0)) ** 3, work)
+            lower = _loss_at(xc, wc, k + 1, penalty * (k / (k + 1.0)) ** 3, work)
+            slope = 0.5 * (upper - lower)
             penalty = slope if slope > 0.0 else penalty
     return search(x, w, k, penalty, work)
 

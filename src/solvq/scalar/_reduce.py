@@ -174,27 +174,64 @@ def distinct(ordered: NDArray[Any], weight: Float64) -> tuple[Float64, Float64]:
 
 @lru_cache(maxsize=16)
 def pattern_values(dtype: np.dtype[Any]) -> tuple[Float64, NDArray[np.int64]]:
-    """Value of each bit pattern of a dtype of at most 16 bits, and the patterns by value."""
+    """All values of a dtype of at most 16 bits, NaN last, and their bit patterns."""
     unsigned = np.dtype(f"u{dtype.itemsize}")
     patterns = np.arange(2 ** (8 * dtype.itemsize)).astype(unsigned)
     with np.errstate(invalid="ignore"):
         values = patterns.view(dtype).astype(np.float64)
-    return values, np.argsort(values, kind="stable")
+    order = np.argsort(values, kind="stable")
+    return values[order], order
 
 
 def _distinct_patterns(flat: NDArray[Any], weight: Float64 | None) -> tuple[Float64, Float64]:
     """Sorted distinct values and weights of data of at most 16 bits."""
     values, order = pattern_values(flat.dtype)
     patterns = flat.view(f"u{flat.dtype.itemsize}")
-    if weight is None:
-        mass = _histogram(patterns, values.size)
-    else:
-        mass = _weighted_histogram(patterns, weight, values.size)
-    bad = ~np.isfinite(values)
-    if weight is not None or bad[mass > 0.0].any():
-        refuse_nonfinite(int(np.count_nonzero(bad[patterns])), flat.size)
-    order = order[mass[order] > 0.0]
-    return distinct(values[order], mass[order])
+    mass = _histogram(patterns, values.size)[order]
+    refuse_nonfinite(int(mass[~np.isfinite(values)].sum()), flat.size)
+    if weight is not None:
+        mass = _weighted_histogram(patterns, weight, values.size)[order]
+    present = mass > 0.0
+    return distinct(values[present], mass[present])
+
+
+@kernel
+def _sort_keys(bits: NDArray[np.uint32], keys: NDArray[np.uint64]) -> None:
+    """Integers in the order of float32 values of given bits, with the column in the lower half."""
+    for r in range(bits.shape[0]):
+        for c in range(bits.shape[1]):
+            u = bits[r, c]
+            u ^= np.uint32(0xFFFFFFFF) if u >> 31 else np.uint32(0x80000000)
+            keys[r, c] = np.uint64(u) << np.uint64(32) | np.uint64(c)
+
+
+@kernel
+def _unsort_keys(keys: NDArray[np.uint64], weight: Float64, bits: Any, weights: Any) -> None:
+    """Invert `_sort_keys`, and take the weight of each column."""
+    for r in range(keys.shape[0]):
+        for c in range(keys.shape[1]):
+            key = keys[r, c]
+            u = np.uint32(key >> np.uint64(32))
+            u ^= np.uint32(0x80000000) if u >> 31 else np.uint32(0xFFFFFFFF)
+            bits[r, c] = u
+            weights[r, c] = weight[r, key & np.uint64(0xFFFFFFFF)]
+
+
+def sorted_pairs(x: NDArray[Any], weight: Float64) -> tuple[NDArray[Any], Float64]:
+    """Rows of a matrix, sorted, and their weights in the same order.
+
+    NumPy sorts integers much faster than it finds an order, so float32 values are sorted as the
+    upper halves of integers.
+    """
+    if x.dtype != np.float32 or x.shape[1] > 2**32:
+        order = np.argsort(x, axis=1)
+        return np.take_along_axis(x, order, axis=1), np.take_along_axis(weight, order, axis=1)
+    keys = np.empty(x.shape, np.uint64)
+    _sort_keys(x.view(np.uint32), keys)
+    keys.sort(axis=1)
+    ordered, weights = np.empty(x.shape, np.float32), np.empty(x.shape)
+    _unsort_keys(keys, weight, ordered.view(np.uint32), weights)
+    return ordered, weights
 
 
 def _distinct_sorted(flat: NDArray[Any], weight: Float64 | None) -> tuple[Float64, Float64]:
@@ -202,8 +239,8 @@ def _distinct_sorted(flat: NDArray[Any], weight: Float64 | None) -> tuple[Float6
     if weight is None:
         ordered, weight = np.sort(flat), np.empty(0)
     else:
-        order = np.argsort(flat)
-        ordered, weight = flat[order], weight[order]
+        pairs = sorted_pairs(flat[None], weight[None])
+        ordered, weight = pairs[0][0], pairs[1][0]
     if flat.dtype.kind == "f" and not np.isfinite(ordered[[0, -1]]).all():  # NaN sorts last
         refuse_nonfinite(int(np.count_nonzero(~np.isfinite(ordered))), flat.size)
     return distinct(ordered, weight)
