@@ -126,6 +126,16 @@ def test_layouts(method: str, layout: str) -> None:
     assert np.array_equal(same, x)
 
 
+def test_rows_at_the_ends_of_float64() -> None:
+    """Differences that overflow find their entries all the same."""
+    x = np.array([[1.7e308, -1.7e308, 1.0], [5e-324, 0.0, -5e-324]])
+    with np.errstate(over="ignore"):
+        for weight in (None, np.array([[1.0, 2.0, 3.0]] * 2)):
+            rows = quantize_rows(x, 2, sample_weight=weight)
+            for row, codebook, found in zip(x, rows.codebooks, rows.indices, strict=True):
+                np.testing.assert_array_equal(found, oracles.nearest_exactly(row, codebook))
+
+
 @pytest.mark.parametrize("columns", [1, 3, 50, 3000])
 def test_assign_rows(columns: int) -> None:
     """Nearest entries and losses for codebooks of every kind: one entry, repeated, huge, tiny."""

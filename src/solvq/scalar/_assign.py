@@ -17,10 +17,16 @@ MANY = 1 << 17  # from this many values on, building the table pays
 
 @kernel
 def thresholds(codebook: Float64) -> Float64:
-    """Largest floats that are no farther from the lower of two neighbouring entries."""
+    """Largest floats that are no farther from the lower of two neighbouring entries.
+
+    Of equal entries the first one is used: the others have no values below their edges.
+    """
     edges = np.empty(codebook.size - 1)
-    for i in range(edges.size):
+    for i in range(edges.size - 1, -1, -1):
         low, high = codebook[i], codebook[i + 1]
+        if low == high:
+            edges[i] = edges[i + 1] if i + 1 < edges.size else np.inf
+            continue
         middle = low + 0.5 * (high - low)
         if middle == np.inf:
             middle = 0.5 * low + 0.5 * high

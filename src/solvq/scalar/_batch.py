@@ -66,7 +66,10 @@ def solve_rows(x: NDArray[Any], weight: Float64 | None, k: int) -> tuple[Float64
 @kernel
 def _bucket(x: float, low: float, scale: float, last: int) -> int:
     """Number of an even division of the range that ``x`` falls into; never falls as ``x`` grows."""
-    return int(min(max((x - low) * scale, 0.0), float(last)))
+    place = (x - low) * scale  # NaN where infinite differences meet a range without width
+    if place >= last:
+        return last
+    return int(place) if place > 0.0 else 0
 
 
 @kernel
