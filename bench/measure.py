@@ -44,6 +44,7 @@ class Measurement:
     cpu: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
     sort_cpu: list[float] = field(default_factory=list)
+    histogram_cpu: list[float] = field(default_factory=list)
     extra_bytes: int = 0
     values: int = 0
     codebook: Array | None = None

@@ -37,6 +37,7 @@ class Row:
     n_values: int
     microseconds_per_value: float
     sort_ratio: float
+    histogram_ratio: float | None
     ours_ratio: float | None
     extra_mb: float
 
@@ -61,6 +62,7 @@ def finished_rows(outcome: Outcome) -> list[Row]:
             rows=m.values // outcome.problem.size,
             microseconds_per_value=1e6 * min(m.cpu) / m.values,
             sort_ratio=min(m.cpu) / min(m.sort_cpu),
+            histogram_ratio=min(m.cpu) / min(m.histogram_cpu) if m.histogram_cpu else None,
             ours_ratio=None if ours is None else min(m.cpu) / m.values / ours,
             extra_mb=m.extra_bytes / 1e6,
         )

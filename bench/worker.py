@@ -22,14 +22,15 @@ import numpy as np
 from bench.methods import METHODS
 from bench.methods._base import Fit, Method
 from bench.problem import Array, Problem
+from solvq.scalar._reduce import histogram
 
 T = TypeVar("T")
 
 WARM_UP_SIZE = 4096
 ENOUGH_SECONDS = 0.2
 """Short runs are repeated until they add up to this many seconds."""
-SORT_REPEATS, SORT_SECONDS = 5, 0.1
-"""np.sort is repeated this often and this long at least: it takes microseconds."""
+YARDSTICK_REPEATS, YARDSTICK_SECONDS = 5, 0.1
+"""Yardsticks are repeated this often and this long at least: they take microseconds."""
 
 
 def use_processors(number: int) -> None:
@@ -87,13 +88,12 @@ def repeat(call: Callable[[], Fit], repeats: int, timeout: float) -> tuple[Fit, 
     return fit, {**columns, "extra_bytes": max(run["extra"] for run in runs)}
 
 
-def sort_seconds(x: Array) -> list[float]:
-    """Return the CPU seconds of `np.sort` of the same values (float32, along the last axis)."""
-    values = x.astype(np.float32)
+def yardstick_seconds(call: Callable[[], object]) -> list[float]:
+    """Return the CPU seconds of some calls of what the times are divided by."""
     seconds: list[float] = []
-    while len(seconds) < SORT_REPEATS or sum(seconds) < SORT_SECONDS:
+    while len(seconds) < YARDSTICK_REPEATS or sum(seconds) < YARDSTICK_SECONDS:
         start = time.process_time()
-        np.sort(values, axis=-1)
+        call()
         seconds.append(time.process_time() - start)
     return seconds
 
@@ -118,13 +118,17 @@ def main() -> None:
     method, problem = METHODS[task["method"]], Problem(**task["problem"])
     x, weights = problem.load(all_rows=method.takes_matrix)
     coarse = x.dtype.itemsize < 4
+    patterns = x.view(np.uint16) if coarse else x
     if coarse and not method.accepts_bfloat16:
         x = x.astype(np.float32)
     warm_up(method, problem, x, weights)
     folder = Path(task["folder"])
     (folder / "warm").touch()
     fit, times = repeat(bind(method, problem, x, weights), task["repeats"], task["timeout"])
-    times["sort_cpu"] = sort_seconds(x)
+    singles = x.astype(np.float32)
+    times["sort_cpu"] = yardstick_seconds(lambda: np.sort(singles, axis=-1))
+    if coarse:
+        times["histogram_cpu"] = yardstick_seconds(lambda: histogram(patterns, 1 << 16))
     times["values"] = x.size
     answer: dict[str, Any] = {"codebook": np.asarray(fit.codebook, dtype=np.float64)}
     if fit.labels is not None:

@@ -15,7 +15,7 @@ from strategies import INTERPRETED, numbers, weighted
 from solvq.code import index_dtype
 from solvq.scalar import _assign
 from solvq.scalar._assign import assign, nearest_loss
-from solvq.scalar._reduce import _histogram, _weighted_histogram, distinct, reduce, sorted_pairs
+from solvq.scalar._reduce import _weighted_histogram, distinct, histogram, reduce, sorted_pairs
 
 SMALL = [np.float16, ml_dtypes.bfloat16, ml_dtypes.float8_e4m3fn, ml_dtypes.float8_e5m2]
 SMALL += [np.int8, np.uint8, np.int16, np.uint16]
@@ -157,7 +157,7 @@ def test_histograms(patterns: list[int]) -> None:
     """Counts and summed weights of 16-bit patterns."""
     array = np.array(patterns, np.uint16)
     weight = np.arange(1.0, array.size + 1.0)
-    assert np.array_equal(_histogram(array, 65536), np.bincount(array, minlength=65536))
+    assert np.array_equal(histogram(array, 65536), np.bincount(array, minlength=65536))
     expected = np.bincount(array, weight, 65536)
     assert np.array_equal(_weighted_histogram(array, weight, 65536), expected)
 

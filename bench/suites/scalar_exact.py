@@ -42,6 +42,7 @@ SUITE = Suite(
         ("CPU s", lambda row: number(row.cpu)),
         ("first s", lambda row: number(row.first_cpu)),
         ("/ np.sort", lambda row: number(row.sort_ratio)),
+        ("/ hist", lambda row: number(row.histogram_ratio)),
         ("/ ours", lambda row: number(row.ours_ratio)),
         ("extra MB", lambda row: number(row.extra_mb)),
         ("excess", lambda row: percent(row.score.excess_max)),
@@ -51,6 +52,7 @@ SUITE = Suite(
 CPU s      best of the runs, all threads added up, after a warm-up on 4096 of the values
 first s    the first of these runs: what a user pays who has one array (memory still untouched)
 / np.sort  divided by the best CPU time of np.sort of the same values as float32, same process
+/ hist     divided by the best CPU time of our own histogram of the 16-bit patterns, same process
 extra MB   highest resident memory during the call minus resident memory before it, with the result
 excess     distortion of the codebook over the best known one, computed by bench/objective.py
 labels     "none": the method does not return them, and its time does not include them

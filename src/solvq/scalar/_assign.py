@@ -11,7 +11,8 @@ from solvq.code import index_dtype
 from solvq.scalar._kernels import Float64, kernel
 from solvq.scalar._reduce import pattern_values
 
-TABLE = 1 << 16  # buckets of the lookup by the upper half of a float32
+COARSE, FINE = 16, 13  # bits of a float32 that the lookup leaves out, the latter for more than
+LARGE = 1024  # entries
 MANY = 1 << 17  # from this many values on, building the table pays
 
 
@@ -49,25 +50,25 @@ def _cell(x: float, edges: Float64, low: int, high: int) -> int:
 
 
 @kernel
-def _bucket(u: Any) -> Any:
-    """Upper half of an integer that is in the order of the float32 values of bits ``u``."""
-    return (u ^ np.uint32(0xFFFFFFFF) if u >> 31 else u | np.uint32(0x80000000)) >> 16
+def _bucket(u: Any, shift: Any) -> Any:
+    """Upper bits of an integer that is in the order of the float32 values of bits ``u``."""
+    return (u ^ np.uint32(0xFFFFFFFF) if u >> 31 else u | np.uint32(0x80000000)) >> shift
 
 
 @kernel
-def _assign_table(x: NDArray[Any], bits: Any, edges: Float64, first: Any, out: Any) -> None:
+def _assign_table(x: Any, bits: Any, edges: Float64, first: Any, shift: Any, out: Any) -> None:
     """Cells of values whose float32 bits are at hand; ``first`` is that of `_first_cells`."""
     for i in range(x.size):
-        bucket = _bucket(bits[i])
+        bucket = _bucket(bits[i], shift)
         low, high = first[bucket], first[bucket + 1]
         out[i] = low if low == high else _cell(x[i], edges, low, high)
 
 
 @kernel
-def _first_cells(bits: NDArray[np.uint32], first: NDArray[np.int32]) -> None:
+def _first_cells(bits: NDArray[np.uint32], shift: Any, first: NDArray[np.int32]) -> None:
     """Count the edges, of which the float32 bits are given, in the buckets below each."""
     for u in bits:
-        first[_bucket(u) + 1] += 1
+        first[_bucket(u, shift) + 1] += 1
     for bucket in range(first.size - 1):
         first[bucket + 1] += first[bucket]
 
@@ -125,7 +126,9 @@ def assign(x: NDArray[Any], codebook: NDArray[Any]) -> NDArray[Any]:
     elif flat.size < MANY or flat.dtype.kind != "f":
         assign_search(flat, edges, out)
     else:
-        first = np.zeros(TABLE + 1, np.int32)
-        _first_cells(_single_bits(edges + 0.0), first)  # no negative zero: it has a bucket below
-        _assign_table(flat, _single_bits(flat), edges, first, out)
+        shift = np.uint32(COARSE if codebook.size <= LARGE else FINE)
+        first = np.zeros((1 << (32 - int(shift))) + 1, np.int32)
+        bits = _single_bits(edges + 0.0)  # no negative zero: it has a bucket below
+        _first_cells(bits, shift, first)
+        _assign_table(flat, _single_bits(flat), edges, first, shift, out)
     return out.reshape(x.shape)

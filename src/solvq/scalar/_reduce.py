@@ -104,7 +104,7 @@ def refuse_nonfinite(count: int, size: int) -> None:
 
 
 @kernel
-def _histogram(patterns: NDArray[Any], bins: int) -> Float64:
+def histogram(patterns: NDArray[Any], bins: int) -> Float64:
     """Counts of the unsigned integers below ``bins``."""
     counts = np.zeros((4, bins), np.int64)  # four tables: no stall where a value repeats
     quarter = patterns.size // 4
@@ -187,7 +187,7 @@ def _distinct_patterns(flat: NDArray[Any], weight: Float64 | None) -> tuple[Floa
     """Sorted distinct values and weights of data of at most 16 bits."""
     values, order = pattern_values(flat.dtype)
     patterns = flat.view(f"u{flat.dtype.itemsize}")
-    mass = _histogram(patterns, values.size)[order]
+    mass = histogram(patterns, values.size)[order]
     refuse_nonfinite(int(mass[~np.isfinite(values)].sum()), flat.size)
     if weight is not None:
         mass = _weighted_histogram(patterns, weight, values.size)[order]
