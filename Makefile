@@ -44,7 +44,7 @@ nojit: $(VENV)/.test
 
 # About an hour: the laws of all methods on many more examples, different ones every time.
 fuzz: $(VENV)/.test
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q tests/test_scalar_laws.py \
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_scalar_laws.py \
 		tests/test_scalar_kernels.py tests/test_scalar_optimal.py tests/test_scalar_rows.py \
 		tests/test_scalar_assign.py
 

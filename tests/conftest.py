@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "solvq"
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True)
-settings.register_profile("fuzz", max_examples=1500, deadline=None, database=None)
+settings.register_profile("fuzz", max_examples=500, deadline=None, database=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 

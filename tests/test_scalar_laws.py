@@ -100,11 +100,18 @@ def test_zero_weight_is_absence(method: str, problem: Any, k: int) -> None:
 @example(x=np.array([0.0, 1.0, -1.0, 2.0, -3.0]), k=4, shift=1, power=0)
 @example(x=np.array([0.0, 0.0, -1.0, 2.0, -2.0, -3.0]), k=2, shift=1, power=0)
 def test_equivariance(method: str, x: Any, k: int, shift: int, power: int) -> None:
-    """Shifting and scaling the data shifts and scales the codebook, and scales the errors."""
+    """Shifting and scaling the data shifts and scales the codebook, and scales the errors.
+
+    Where two codebooks are equally good, rounding may choose the other one.
+    """
     data = np.ldexp(x + shift, power)
     plain, moved = run(x, k, method), run(data, k, method)
     expected = np.ldexp(plain.codebook + shift, power)
-    assert np.allclose(moved.codebook, expected, rtol=1e-9, atol=1e-9 * 2.0**power)
+    same = expected.size == moved.codebook.size
+    if not same or not np.allclose(moved.codebook, expected, rtol=1e-9, atol=1e-9 * 2.0**power):
+        loss = np.ldexp(plain.distortion(x), 2 * power)
+        assert moved.distortion(data) == pytest.approx(loss, rel=1e-9)
+        return
     errors = np.ldexp(np.abs(plain.decode() - x), power)
     assert np.allclose(np.abs(moved.decode() - data), errors, rtol=1e-9, atol=1e-9 * 2.0**power)
 
