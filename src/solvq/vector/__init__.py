@@ -1,0 +1,34 @@
+"""Vector quantizers: few shared vectors for the latents of a network, as layers."""
+
+from solvq.vector._affine import AffineQuantizer
+from solvq.vector._base import VectorQuantizer
+from solvq.vector._compat import VectorQuantize
+from solvq.vector._finite_scalar import FiniteScalarQuantizer
+from solvq.vector._gumbel import GumbelQuantizer
+from solvq.vector._methods import METHODS
+from solvq.vector._nearest import NearestQuantizer
+from solvq.vector._nearest_ema import NearestEmaQuantizer
+from solvq.vector._residual import ResidualQuantizer
+from solvq.vector._result import Quantized
+from solvq.vector._rotation import RotationQuantizer
+from solvq.vector._sim import SimQuantizer
+from solvq.vector._stochastic import StochasticQuantizer
+from solvq.vector._usage import Rate, Usage
+
+__all__ = [
+    "METHODS",
+    "AffineQuantizer",
+    "FiniteScalarQuantizer",
+    "GumbelQuantizer",
+    "NearestEmaQuantizer",
+    "NearestQuantizer",
+    "Quantized",
+    "Rate",
+    "ResidualQuantizer",
+    "RotationQuantizer",
+    "SimQuantizer",
+    "StochasticQuantizer",
+    "Usage",
+    "VectorQuantize",
+    "VectorQuantizer",
+]

@@ -1,0 +1,106 @@
+"""What a layer stores: codewords, and counts of how they were used."""
+
+from __future__ import annotations
+
+from abc import ABC
+from typing import TYPE_CHECKING, Any, ClassVar, get_args
+
+import torch
+from torch import Tensor, nn
+
+from solvq.vector._layout import NanPolicy
+from solvq.vector._parameters import check_size
+from solvq.vector._usage import Rate, Usage, rate, usage
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class CodeStore(nn.Module, ABC):
+    """Codewords and their use, as parameters and buffers: nothing that a state_dict would miss.
+
+    Base of `VectorQuantizer`, where the parameters are documented.
+    """
+
+    n_levels: int = 1  # codebooks, one below the other
+    several: ClassVar[bool] = False  # whether indices have a last axis, one a level
+    soft: ClassVar[bool] = False  # whether results have weights
+    replaceable: ClassVar[bool] = True  # whether single codewords can be set
+
+    table: Tensor  # what is stored of the codewords
+    usage_counts: Tensor
+    usage_weights: Tensor | None
+
+    def __init__(self, dim: int, n_codes: int, *, nan_policy: NanPolicy = "raise") -> None:
+        super().__init__()
+        self.dim = check_size("dim", dim)
+        self.n_codes = check_size("n_codes", n_codes)
+        if nan_policy not in get_args(NanPolicy):
+            raise ValueError(f"nan_policy is {nan_policy!r}; give 'raise' or 'omit'")
+        self.nan_policy: NanPolicy = nan_policy
+
+    def _prepare(self, table: Tensor, learned: bool) -> None:
+        """Store what is known of the codewords, to be learned by gradient or not, and counters."""
+        if learned:
+            self.table = nn.Parameter(table)
+        else:
+            self.register_buffer("table", table)
+        counts = torch.zeros(self.n_levels * self.n_codes, dtype=torch.int64)
+        self.register_buffer("usage_counts", counts)
+        weights = torch.zeros(self.n_codes) if self.soft else None
+        self.register_buffer("usage_weights", weights)
+
+    @property
+    def codebook(self) -> Tensor:
+        """Codewords (n_codes, dim), one a row; several levels stand one below the other."""
+        return self.table
+
+    @property
+    def certificate(self) -> Any:
+        """Proof of how good the last assignment was; None where the method gives none."""
+        return None
+
+    def extra_repr(self) -> str:
+        """Name the sizes in ``repr``."""
+        return f"dim={self.dim}, n_codes={self.n_codes}"
+
+    def flush(self) -> None:
+        """Apply what the last training forward measured; nothing if it is applied already."""
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode; leaving it applies what is pending."""
+        if not mode:
+            self.flush()
+        super().train(mode)
+        return self
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        """Load, and apply what is pending if the layer is not in training."""
+        super()._load_from_state_dict(*args, **kwargs)
+        if not self.training:
+            self.flush()
+
+    @property
+    def rate(self) -> Rate:
+        """Bits per latent: nominal, and by the entropy of the indices counted."""
+        return rate(self.usage_counts.view(self.n_levels, self.n_codes))
+
+    def usage(self) -> Usage:
+        """How codes were used by training forwards and `measure` since `reset_usage`."""
+        return usage(self.usage_counts.view(self.n_levels, self.n_codes), self.usage_weights)
+
+    @torch.no_grad()
+    def reset_usage(self) -> None:
+        """Start the counts of `usage`, `rate` and `revive` anew."""
+        self.usage_counts.zero_()
+        if self.usage_weights is not None:
+            self.usage_weights.zero_()
+
+    def _level(self, level: int) -> Tensor:
+        """Which codewords belong to a level."""
+        code = torch.arange(len(self.usage_counts), device=self.table.device)
+        return code // self.n_codes == level
+
+    def _put(self, which: Tensor, words: Tensor, counts: Tensor | None = None) -> None:
+        """Set codewords, on data that fall to them ``counts`` times (None: not known)."""
+        self.table[which] = words.to(self.table.dtype)
