@@ -53,6 +53,16 @@ def test_table_of_methods_is_the_table() -> None:
     assert rows == {name: text.replace("``", "`") for name, text in documented.items()}
 
 
+def test_vector_docs_run_and_list_the_layers() -> None:
+    pytest.importorskip("torch")
+    from solvq.vector import METHODS as LAYERS  # noqa: N811, PLC0415
+
+    text = (ROOT / "docs" / "vector.md").read_text()
+    for block in blocks("python", text):
+        exec(block, {})
+    assert set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) == set(LAYERS)
+
+
 def test_contributing_shows_the_real_file() -> None:
     (shown,) = blocks("python", (ROOT / "CONTRIBUTING.md").read_text())
     real = (ROOT / "src/solvq/scalar/_uniform.py").read_text()
