@@ -55,7 +55,7 @@ def test_table_of_methods_is_the_table() -> None:
 
 def test_vector_docs_run_and_list_the_layers() -> None:
     pytest.importorskip("torch")
-    from solvq.vector import METHODS as LAYERS  # noqa: N811, PLC0415
+    from solvq.vector import METHODS as LAYERS  # noqa: PLC0415
 
     text = (ROOT / "docs" / "vector.md").read_text()
     for block in blocks("python", text):
