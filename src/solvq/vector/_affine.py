@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from solvq.vector._distance import nearest
-from solvq.vector._estimate import straight_through, two_sided
+from solvq.vector._estimate import settled
 from solvq.vector._layout import NanPolicy
 from solvq.vector._parameters import check_number
 from solvq.vector._pending import StatisticQuantizer
@@ -64,11 +63,7 @@ class AffineQuantizer(StatisticQuantizer):
         return (1 + self.scale * self.slope) * table + self.scale * self.shift
 
     def _quantize(self, rows: Tensor, training: bool) -> Assigned:
-        codebook = self.codebook.to(rows.dtype)
-        indices = nearest(rows, codebook.detach())
-        values = nn.functional.embedding(indices, codebook)
-        loss = two_sided(rows, values, self.beta)
-        return Assigned(straight_through(rows, values), indices, loss)
+        return settled(rows, self.codebook.to(rows.dtype), self.beta)
 
     def _move(self, sums: Tensor, counts: Tensor, due: Tensor) -> None:
         descent = (sums - counts.unsqueeze(1) * self.codebook) * (1 + self.scale * self.slope)

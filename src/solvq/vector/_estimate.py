@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from solvq.vector._distance import nearest
+from solvq.vector._result import Assigned
+
 TINY = 1e-12
 
 
@@ -47,3 +50,10 @@ def commitment(z: Tensor, values: Tensor) -> Tensor:
 def two_sided(z: Tensor, values: Tensor, beta: float) -> Tensor:
     """``mean (values - sg(z))^2 + beta mean (z - sg(values))^2`` over dimensions, one a row."""
     return commitment(values, z) + beta * commitment(z, values)
+
+
+def settled(rows: Tensor, codebook: Tensor, beta: float) -> Assigned:
+    """Nearest codewords that learn by gradient: straight-through values, and the loss both ways."""
+    indices = nearest(rows, codebook.detach())
+    values = torch.nn.functional.embedding(indices, codebook)
+    return Assigned(straight_through(rows, values), indices, two_sided(rows, values, beta))

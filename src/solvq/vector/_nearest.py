@@ -5,8 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from solvq.vector._base import VectorQuantizer
-from solvq.vector._distance import nearest
-from solvq.vector._estimate import straight_through, two_sided
+from solvq.vector._estimate import settled
 from solvq.vector._layout import NanPolicy
 from solvq.vector._parameters import check_number
 from solvq.vector._result import Assigned
@@ -44,7 +43,4 @@ class NearestQuantizer(VectorQuantizer):
         self._prepare(small_uniform(self.n_codes, self.dim), learned=True)
 
     def _quantize(self, rows: Tensor, training: bool) -> Assigned:
-        indices = nearest(rows, self.codebook.to(rows.dtype))
-        values = self._values(indices).to(rows.dtype)
-        loss = two_sided(rows, values, self.beta)
-        return Assigned(straight_through(rows, values), indices, loss)
+        return settled(rows, self.codebook.to(rows.dtype), self.beta)

@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from solvq.vector._base import VectorQuantizer
-from solvq.vector._distance import nearest
-from solvq.vector._estimate import straight_through, two_sided
+from solvq.vector._estimate import settled
 from solvq.vector._layout import NanPolicy
 from solvq.vector._parameters import check_number
 from solvq.vector._result import Assigned
@@ -53,11 +52,7 @@ class SimQuantizer(VectorQuantizer):
         return self.table @ self.matrix
 
     def _quantize(self, rows: Tensor, training: bool) -> Assigned:
-        codebook = self.codebook.to(rows.dtype)
-        indices = nearest(rows, codebook.detach())
-        values = nn.functional.embedding(indices, codebook)
-        loss = two_sided(rows, values, self.beta)
-        return Assigned(straight_through(rows, values), indices, loss)
+        return settled(rows, self.codebook.to(rows.dtype), self.beta)
 
     def _start(self, rows: Tensor, generator: torch.Generator | None) -> None:
         moments = rows.double().T @ rows.double() / len(rows)
