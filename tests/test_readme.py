@@ -55,12 +55,18 @@ def test_table_of_methods_is_the_table() -> None:
 
 def test_vector_docs_run_and_list_the_layers() -> None:
     pytest.importorskip("torch")
-    from solvq.vector import METHODS as LAYERS  # noqa: PLC0415
+    import solvq.vector  # noqa: PLC0415
 
     text = (ROOT / "docs" / "vector.md").read_text()
+    scope: dict[str, object] = {}
     for block in blocks("python", text):
-        exec(block, {})
-    assert set(re.findall(r"^\| `([\w-]+)` \|", text, re.MULTILINE)) == set(LAYERS)
+        exec(block, scope)
+    listed, _, functions = text.partition("## Soft convex")
+    assert set(re.findall(r"^\| `([\w-]+)` \|", listed, re.MULTILINE)) == set(solvq.vector.METHODS)
+    named = re.findall(r"^\| `([\w-]+)` \|", functions, re.MULTILINE)
+    assert {name for name in dir(solvq.vector) if name.startswith(("soft_", "project_"))} == set(
+        named
+    )
 
 
 def test_contributing_shows_the_real_file() -> None:

@@ -1,9 +1,17 @@
-"""Vector quantizers: few shared vectors for the latents of a network, as layers."""
+"""Vector quantizers: few shared vectors for the latents of a network, as layers and functions."""
 
 from solvq.vector._affine import AffineQuantizer
 from solvq.vector._base import VectorQuantizer
 from solvq.vector._compat import VectorQuantize
+from solvq.vector._exact import Solution
 from solvq.vector._finite_scalar import FiniteScalarQuantizer
+from solvq.vector._functional import (
+    soft_convex,
+    soft_convex_alternating,
+    soft_convex_local,
+    soft_convex_relaxed,
+    solve,
+)
 from solvq.vector._gumbel import GumbelQuantizer
 from solvq.vector._methods import METHODS
 from solvq.vector._nearest import NearestQuantizer
@@ -12,6 +20,7 @@ from solvq.vector._residual import ResidualQuantizer
 from solvq.vector._result import Quantized
 from solvq.vector._rotation import RotationQuantizer
 from solvq.vector._sim import SimQuantizer
+from solvq.vector._simplex import project_simplex
 from solvq.vector._stochastic import StochasticQuantizer
 from solvq.vector._usage import Rate, Usage
 
@@ -27,8 +36,15 @@ __all__ = [
     "ResidualQuantizer",
     "RotationQuantizer",
     "SimQuantizer",
+    "Solution",
     "StochasticQuantizer",
     "Usage",
     "VectorQuantize",
     "VectorQuantizer",
+    "project_simplex",
+    "soft_convex",
+    "soft_convex_alternating",
+    "soft_convex_local",
+    "soft_convex_relaxed",
+    "solve",
 ]
