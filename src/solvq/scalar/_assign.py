@@ -106,13 +106,14 @@ def _single_bits(x: NDArray[Any]) -> NDArray[np.uint32]:
         return x.astype(np.float32, copy=False).view(np.uint32)
 
 
-def _pattern_cells(dtype: np.dtype[Any], edges: Float64, cell: np.dtype[Any]) -> NDArray[Any]:
-    """Cell of each bit pattern of a dtype of at most 16 bits."""
-    values, order = pattern_values(dtype)
-    table = np.empty(order.size, cell)
-    ends = np.append(np.searchsorted(values, edges, side="right"), order.size)
-    table[order] = np.repeat(np.arange(ends.size), np.diff(ends, prepend=0))
-    return table
+@kernel
+def _pattern_cells(values: Float64, patterns: Any, edges: Float64, table: Any) -> None:
+    """Write the cell of each bit pattern, given in the order of their values, NaN last."""
+    cell = 0
+    for i in range(values.size):
+        while cell < edges.size and values[i] > edges[cell]:
+            cell += 1
+        table[patterns[i]] = cell
 
 
 def assign(x: NDArray[Any], codebook: NDArray[Any]) -> NDArray[Any]:
@@ -121,8 +122,10 @@ def assign(x: NDArray[Any], codebook: NDArray[Any]) -> NDArray[Any]:
     flat = np.ascontiguousarray(x).reshape(-1)
     out = np.empty(flat.size, index_dtype(codebook.size))
     if flat.dtype.itemsize <= 2:
-        patterns = flat.view(f"u{flat.dtype.itemsize}")
-        _gather(_pattern_cells(flat.dtype, edges, out.dtype), patterns, out)
+        values, patterns = pattern_values(flat.dtype)
+        table = np.empty(values.size, out.dtype)
+        _pattern_cells(values, patterns, edges, table)
+        _gather(table, flat.view(f"u{flat.dtype.itemsize}"), out)
     elif flat.size < MANY or flat.dtype.kind != "f":
         assign_search(flat, edges, out)
     else:
