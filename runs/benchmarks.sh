@@ -14,6 +14,7 @@ run() {
 run scalar-exact-1e6 bench scalar-exact --only normal/1000000/ --slow --repeats 3
 run scalar-exact-1e7 bench scalar-exact --only /10000000/ --slow --repeats 3 \
     --methods ours,flash1dkmeans,flash1dkmeans-fast
+run scalar-bfloat16 bench scalar-exact --only bfloat16/1000000/ --methods ours,flash1dkmeans-fast
 run scalar-methods bench scalar-methods --repeats 3
 run scalar-rows bench scalar-rows --repeats 3
 run checkpoint-g2p bench.checkpoint
