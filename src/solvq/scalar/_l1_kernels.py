@@ -96,13 +96,21 @@ def block_values(u: Float64, w: Float64, breaks: Int32, alpha: float) -> Float64
 
 
 @kernel
+def meeting(u: Float64, w: Float64, inverse: Float64, a: int, b: int, end: int) -> float:
+    """Penalty at which block ``a`` takes the value of ``b`` behind it; infinite if they part.
+
+    ``end`` is behind ``b``; each names the inverse gap in front of it.
+    """
+    slope = (inverse[b] - inverse[a]) / w[a] - (inverse[end] - inverse[b]) / w[b]
+    return (u[b] - u[a]) / slope if slope > 0.0 else np.inf
+
+
+@kernel
 def first_meeting(u: Float64, w: Float64) -> float:
     """Least penalty at which two neighbouring values meet; positive."""
     inverse, least = inverse_gaps(u), np.inf
     for j in range(1, u.size):
-        slope = (inverse[j] - inverse[j - 1]) / w[j - 1] + (inverse[j] - inverse[j + 1]) / w[j]
-        if slope > 0.0:
-            least = min(least, (u[j] - u[j - 1]) / slope)
+        least = min(least, meeting(u, w, inverse, j - 1, j, j + 1))
     return max(least, 1e-300)
 
 

@@ -5,9 +5,9 @@ number of the right one. ``before`` and ``end`` link a block to its neighbours.
 
 The l1 path is followed in stages. The solution at a penalty tells which blocks have met by then,
 and until then they meet only among themselves: each such group has a short path of its own, from a
-small heap that stays in cache. A stage ends at the median of the penalties at which neighbours
-would meet, so every stage is a fixed share shorter than the one before it; where that is infinite,
-as on evenly spaced data, the rest is one group.
+small heap that stays in cache. A stage ends at the lower quartile of the penalties at which
+neighbours would meet, so every stage is a fixed share shorter than the one before it; where that is
+infinite, as on evenly spaced data, the rest is one group.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from solvq.scalar._kernels import Float64, Int32, kernel
-from solvq.scalar._l1_kernels import STEEPEST, inverse_gaps, pool
+from solvq.scalar._l1_kernels import STEEPEST, inverse_gaps, meeting, pool
 from solvq.scalar._queue import Queue, change, fill, pop, queue
 
 FEW = 16  # blocks that are one group at once
-SAMPLE = 1024  # pairs of which the median is taken
+SAMPLE = 1024  # pairs, at least, of which the quartile is taken where there are more
 
 
 class Blocks(NamedTuple):
@@ -86,11 +86,9 @@ def _join(blocks: Blocks, a: int, b: int, size: int) -> float:
 
 @kernel
 def _meeting(blocks: Blocks, b: int) -> float:
-    """Penalty at which a block takes the value of the one in front; infinite if they part."""
-    a, inverse = blocks.before[b], blocks.inverse
-    slope = (inverse[b] - inverse[a]) / blocks.weight[a]
-    slope -= (inverse[blocks.end[b]] - inverse[b]) / blocks.weight[b]
-    return (blocks.mean[b] - blocks.mean[a]) / slope if slope > 0.0 else np.inf
+    """`meeting` of a block and the one in front."""
+    a, end = blocks.before[b], blocks.end[b]
+    return meeting(blocks.mean, blocks.weight, blocks.inverse, a, b, end)
 
 
 @kernel
@@ -115,18 +113,15 @@ def _gather(blocks: Blocks, size: int, heap: Queue, keys: Float64, out: Merges, 
 
 @kernel
 def _stage_end(mean: Float64, weight: Float64, inverse: Float64) -> float:
-    """Median of the penalties at which neighbours would meet, of some of them if they are many."""
+    """Quarter point of the penalties at which neighbours would meet, or at which some would."""
     size = mean.size
     if size <= FEW:
         return np.inf
     step = max(1, size // SAMPLE)
-    meetings = np.full((size - 2) // step + 1, np.inf)
+    meetings = np.empty((size - 2) // step + 1)
     for i in range(meetings.size):
         b = 1 + i * step
-        slope = (inverse[b] - inverse[b - 1]) / weight[b - 1]
-        slope -= (inverse[b + 1] - inverse[b]) / weight[b]
-        if slope > 0.0:
-            meetings[i] = (mean[b] - mean[b - 1]) / slope
+        meetings[i] = meeting(mean, weight, inverse, b - 1, b, b + 1)
     return np.partition(meetings, meetings.size // 4)[meetings.size // 4]
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from solvq.vector._check import check_floating
+
 NanPolicy = Literal["raise", "omit"]
 
 
@@ -47,10 +49,7 @@ class Batch(NamedTuple):
 
 def check_latents(z: Any, dim: int) -> None:
     """Raise unless ``z`` is a floating tensor (N, dim) or (B, dim, *spatial)."""
-    if not isinstance(z, Tensor):
-        raise TypeError(f"z is {type(z).__name__}; give a floating-point torch.Tensor")
-    if not z.is_floating_point():
-        raise TypeError(f"z has dtype {z.dtype}; give a floating-point tensor")
+    check_floating("z", z)
     if z.ndim < 2 or z.shape[1] != dim:
         raise ValueError(
             f"z has shape {tuple(z.shape)}; give (N, {dim}) or (B, {dim}, *spatial), or move the "
