@@ -158,7 +158,7 @@ def main() -> int:
         print(json.dumps(worker(json.load(sys.stdin))))
         return 0
     model = options.model or demo_model()
-    facts = environment(["ours", "scikit-learn"], 0, options.threads)
+    facts = environment(["solvq", "scikit-learn"], 0, options.threads)
     facts["command"] = facts["command"].replace("bench ", "bench.checkpoint ", 1)
     print(f"{model.name}, {options.n_values} values per {options.per}")
     print(f"\n{environment_text(facts)}\n", flush=True)

@@ -12,8 +12,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from bench.methods import METHODS
-
 BASICS = ("numpy", "numba", "scikit-learn", "scipy", "ml_dtypes")
 
 
@@ -59,9 +57,8 @@ def processor() -> str:
     return next(names, platform.machine())
 
 
-def environment(methods: Iterable[str], seed: int, threads: int) -> dict[str, Any]:
-    """Describe this run; `methods` are the names of the methods that take part."""
-    packages = [*BASICS, *(METHODS[name].package for name in methods)]
+def environment(packages: Iterable[str], seed: int, threads: int) -> dict[str, Any]:
+    """Describe this run; `packages` are the distributions that take part."""
     return {
         "command": "python -m bench " + shlex.join(sys.argv[1:]),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -73,7 +70,9 @@ def environment(methods: Iterable[str], seed: int, threads: int) -> dict[str, An
         "load": [round(load, 2) for load in os.getloadavg()],
         "system": platform.platform(),
         "python": platform.python_version(),
-        "versions": {package: package_version(package) for package in dict.fromkeys(packages)},
+        "versions": {
+            package: package_version(package) for package in dict.fromkeys([*BASICS, *packages])
+        },
     }
 
 

@@ -1,32 +1,21 @@
-"""What a suite is: problems, the methods that meet them, and the columns of its tables."""
+"""What a suite is: a subcommand of ``python -m bench``."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
-from bench.problem import Problem
-from bench.report import Column
+import argparse
+from abc import ABC, abstractmethod
 
 
-@dataclass(frozen=True)
-class Suite:
-    """A named comparison.
+class Suite(ABC):
+    """A named comparison or study.
 
-    Parameters
-    ----------
-    summary : str
-        One line for ``--help``.
-    problems : callable
-        ``problems(quick, slow, seed)`` returns the list of problems.
-    methods : tuple of str
-        Keys of `bench.methods.METHODS`, ours first.
-    columns : tuple of (str, callable)
-        Titles, and how to write each cell.
-    notes : str
-        Printed under the tables: what the columns mean and what is not measured.
+    Subclasses are final and say in `summary`, one line for ``--help``, what they run.
     """
 
     summary: str
-    problems: Callable[[bool, bool, int], list[Problem]]
-    methods: tuple[str, ...]
-    columns: tuple[Column, ...]
-    notes: str
+
+    @abstractmethod
+    def add_arguments(self, command: argparse.ArgumentParser) -> None:
+        """Add the suite's own options."""
+
+    @abstractmethod
+    def run(self, options: argparse.Namespace) -> int:
+        """Run, print, write; 1 if solvq failed or a claim of its own proved wrong, else 0."""

@@ -2,7 +2,7 @@
 
 from bench.problem import Problem
 from bench.report import claim, labels, number, percent
-from bench.suites._base import Suite
+from bench.suites._scalar import ScalarSuite
 
 DATASETS = ("normal", "student", "integers", "bfloat16")
 SIZES = (10_000, 100_000, 1_000_000)
@@ -22,7 +22,7 @@ def problems(quick: bool, slow: bool, seed: int) -> list[Problem]:
     ] + largest * slow
 
 
-SUITE = Suite(
+SUITE = ScalarSuite(
     summary="n = 1e4, 1e5, 1e6 values, k = 16 and 256, four data sets",
     problems=problems,
     methods=(

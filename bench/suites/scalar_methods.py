@@ -3,7 +3,7 @@
 from bench.methods import METHODS
 from bench.problem import Problem
 from bench.report import Row, labels, number
-from bench.suites._base import Suite
+from bench.suites._scalar import ScalarSuite
 
 DATASETS = ("normal", "integers")
 SIZES = (10_000, 1_000_000)
@@ -25,7 +25,7 @@ def over_best(row: Row) -> str:
     return number(1.0 + row.score.excess_max)
 
 
-SUITE = Suite(
+SUITE = ScalarSuite(
     summary="every method of solvq.scalar.METHODS, n = 1e4 and 1e6, k = 16 and 256",
     problems=problems,
     methods=("ours", *(name for name in METHODS if name.startswith("solvq-")), "isotonic"),

@@ -2,7 +2,7 @@
 
 from bench.problem import Problem
 from bench.report import claim, labels, number, percent
-from bench.suites._base import Suite
+from bench.suites._scalar import ScalarSuite
 
 COLUMNS = 4096
 ROWS, QUICK_ROWS = 4096, 128
@@ -19,7 +19,7 @@ def problems(quick: bool, slow: bool, seed: int) -> list[Problem]:
     ]
 
 
-SUITE = Suite(
+SUITE = ScalarSuite(
     summary="a codebook for each row of 4096 values, k = 16, without and with weights",
     problems=problems,
     methods=("ours", "ckwrap", "flash1dkmeans", "flash1dkmeans-fast", "scikit-learn"),
