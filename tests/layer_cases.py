@@ -12,6 +12,8 @@ from solvq.vector import METHODS, VectorQuantizer
 
 DIM, CODES = 8, 32
 SOFT = {name for name, method in METHODS.items() if method.soft}
+MIXED = {name for name, method in METHODS.items() if method.mixes}
+NOISY = SOFT - MIXED  # draw their codes in training
 HARD = sorted(set(METHODS) - SOFT)
 MOVING = ["nearest-ema", "rotation", "residual", "affine"]  # codebooks that forwards move
 REPLACEABLE = [name for name, method in METHODS.items() if method.replaceable]

@@ -21,6 +21,11 @@ from solvq.vector._result import Quantized
 from solvq.vector._rotation import RotationQuantizer
 from solvq.vector._sim import SimQuantizer
 from solvq.vector._simplex import project_simplex
+from solvq.vector._soft_convex import SoftConvexQuantizer
+from solvq.vector._soft_convex_alternating import SoftConvexAlternatingQuantizer
+from solvq.vector._soft_convex_local import SoftConvexLocalQuantizer
+from solvq.vector._soft_convex_relaxed import SoftConvexRelaxedQuantizer
+from solvq.vector._soft_convex_sparse import SoftConvexSparseQuantizer
 from solvq.vector._stochastic import StochasticQuantizer
 from solvq.vector._usage import Rate, Usage
 
@@ -36,6 +41,11 @@ __all__ = [
     "ResidualQuantizer",
     "RotationQuantizer",
     "SimQuantizer",
+    "SoftConvexAlternatingQuantizer",
+    "SoftConvexLocalQuantizer",
+    "SoftConvexQuantizer",
+    "SoftConvexRelaxedQuantizer",
+    "SoftConvexSparseQuantizer",
     "Solution",
     "StochasticQuantizer",
     "Usage",

@@ -14,6 +14,8 @@ from solvq.vector._system import System, descend, front
 ENTRANTS = 10  # codewords that may join a row's working set in its first round
 ELEMENTS = {"cpu": 2**21}  # of a temporary; what a cache holds
 ELEMENTS_ELSEWHERE = 2**26
+COARSE = 1e-4  # of the objective: a gap that rounding to float32 alone should not leave
+ROUNDING = 10  # times machine epsilon and the largest codeword's square: a gap that it may
 
 
 class Problem(NamedTuple):
@@ -32,6 +34,12 @@ class Problem(NamedTuple):
         """Problem of some of the rows."""
         cost = None if self.cost is None else self.cost[rows]
         return self._replace(target=self.target[rows], start=self.start[rows], cost=cost)
+
+    def double(self) -> Problem:
+        """The same problem in float64."""
+        cost = None if self.cost is None else self.cost.double()
+        target, codebook, ridge = self.target.double(), self.codebook.double(), self.ridge.double()
+        return Problem(target, codebook, ridge, self.start, cost)
 
     def objective(self, residual: Tensor, index: Tensor, weights: Tensor) -> Tensor:
         """Value at each row's point, of shape (n, 1)."""
@@ -92,6 +100,23 @@ class Points(NamedTuple):
     def take(self, rows: Tensor) -> Points:
         """Some of the rows."""
         return Points(*(entry.index_select(0, rows) for entry in self))
+
+
+class Outputs(NamedTuple):
+    """What is known of rows that have stopped: weights (N, K), gap, rounds and objective (N,)."""
+
+    weights: Tensor
+    gap: Tensor
+    n_iter: Tensor
+    objective: Tensor
+
+    def write(self, points: Points, rounds: int) -> None:
+        """Put points that have stopped in their rows."""
+        fresh = self.weights.new_zeros(len(points.row), self.weights.shape[1])
+        self.weights[points.row] = fresh.scatter_add_(1, points.chosen, points.weights)
+        self.gap[points.row] = points.gap.squeeze(1)
+        self.n_iter[points.row] = rounds
+        self.objective[points.row] = points.objective.squeeze(1)
 
 
 def elements(device: torch.device) -> int:
@@ -156,32 +181,53 @@ def _widen(entries: Tensor, width: int) -> Tensor:
 
 
 def minimise(problem: Problem, tol: float, max_iter: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights (N, K), Frank-Wolfe gaps (N,) and rounds (N,) of a problem, in chunks of rows."""
-    n_rows, n_words = len(problem.target), len(problem.codebook)
-    weights = problem.target.new_zeros(n_rows, n_words)
-    gap = problem.target.new_zeros(n_rows)
-    n_iter = torch.zeros_like(problem.start)
+    """Weights (N, K), Frank-Wolfe gaps (N,) and rounds (N,) of a problem.
+
+    Rows that rounding stops early, with a gap above `COARSE` of their objective, are solved again
+    in float64.
+    """
     centre = problem.codebook.mean(0)
     problem = problem._replace(target=problem.target - centre, codebook=problem.codebook - centre)
-    size = max(64, elements(weights.device) // n_words)
-    left = 0
-    for first in range(0, n_rows, size):
-        rows = slice(first, first + size)
-        outputs = weights[rows], gap[rows], n_iter[rows]
-        left += _minimise_chunk(problem.take(rows), outputs, tol, max_iter)
+    outputs = _minimise_in_chunks(problem, tol, max_iter)
+    eps = torch.finfo(problem.target.dtype).eps
+    if eps > torch.finfo(torch.float64).eps:
+        allowance = ROUNDING * eps * problem.codebook.square().sum(1).amax()
+        stuck = outputs.gap > max(tol, COARSE) * outputs.objective + allowance
+        rows = (stuck & (outputs.n_iter < max_iter)).nonzero().squeeze(1)
+        if len(rows):
+            again = _minimise_in_chunks(problem.take(rows).double(), tol, max_iter)
+            for entries, better in zip(outputs, again, strict=True):
+                entries[rows] = better.to(entries.dtype)
+    left = int(
+        (outputs.n_iter >= max_iter).logical_and(outputs.gap > tol * outputs.objective).sum()
+    )
     if left:
         warnings.warn(
-            f"{left} of {n_rows} rows stopped after max_iter={max_iter} rounds with a gap above "
-            f"tol={tol}; raise max_iter or tol",
+            f"{left} of {len(outputs.gap)} rows stopped after max_iter={max_iter} rounds with a "
+            f"gap above tol={tol}; raise max_iter or tol",
             stacklevel=2,
         )
-    return weights, gap, n_iter
+    return outputs.weights, outputs.gap, outputs.n_iter
 
 
-def _minimise_chunk(
-    problem: Problem, outputs: tuple[Tensor, Tensor, Tensor], tol: float, max_iter: int
-) -> int:
-    """Fill the outputs for one chunk of rows; the number of rows that did not converge.
+def _minimise_in_chunks(problem: Problem, tol: float, max_iter: int) -> Outputs:
+    """What is known of all rows, from a centred problem, in chunks of rows."""
+    outputs = Outputs(
+        problem.target.new_zeros(len(problem.target), len(problem.codebook)),
+        problem.target.new_zeros(len(problem.target)),
+        torch.zeros_like(problem.start),
+        problem.target.new_zeros(len(problem.target)),
+    )
+    size = max(64, elements(problem.target.device) // len(problem.codebook))
+    for first in range(0, len(problem.target), size):
+        rows = slice(first, first + size)
+        part = Outputs(*(entries[rows] for entries in outputs))
+        _minimise_chunk(problem.take(rows), part, tol, max_iter)
+    return outputs
+
+
+def _minimise_chunk(problem: Problem, outputs: Outputs, tol: float, max_iter: int) -> None:
+    """Fill the outputs for one chunk of rows.
 
     A row is done when its gap is small, or at the limit of rounding, where neither the objective
     falls nor the gap halves; rows of NaN are done at once.
@@ -207,21 +253,10 @@ def _minimise_chunk(
         falling = (objective < points.objective) | (gap < points.gap / 2)
         going = (gap > tol * objective) & falling & (n_iter < max_iter)
         rows, stopped = (t.squeeze(1).nonzero().squeeze(1) for t in (going, ~going))
-        _write(outputs, points.take(stopped), gap[stopped], n_iter)
+        known = objective[stopped], gap[stopped].clamp_min(0)
+        outputs.write(points.take(stopped)._replace(objective=known[0], gap=known[1]), n_iter)
         if len(rows) == 0:
-            return int((gap > tol * objective).sum()) if n_iter == max_iter else 0
+            return
         least = points.objective.minimum(objective), points.gap.minimum(gap)
         points = points._replace(objective=least[0], gap=least[1]).take(rows)
         points = improve(now.take(rows), points, entrants.take(rows))
-    return 0
-
-
-def _write(
-    outputs: tuple[Tensor, Tensor, Tensor], points: Points, gap: Tensor, rounds: int
-) -> None:
-    """Put points that have stopped into the outputs."""
-    weights, gaps, n_iter = outputs
-    fresh = weights.new_zeros(len(points.row), weights.shape[1])
-    weights[points.row] = fresh.scatter_add_(1, points.chosen, points.weights)
-    gaps[points.row] = gap.squeeze(1).clamp_min(0)
-    n_iter[points.row] = rounds

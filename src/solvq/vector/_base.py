@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from solvq.code import Code
-from solvq.vector._codes import check_indices, to_array
+from solvq.vector._codes import check_indices, check_weights, to_array
 from solvq.vector._kmeans import kmeans, sample
 from solvq.vector._layout import (
     Batch,
@@ -21,23 +20,12 @@ from solvq.vector._layout import (
     restore,
     to_batch,
 )
+from solvq.vector._modes import recomputing, without_autocast
 from solvq.vector._parameters import check_number
 from solvq.vector._result import Assigned, Quantized
 from solvq.vector._store import CodeStore
 from solvq.vector._sync import gathered, share, summed
 from solvq.vector._usage import histogram
-
-
-def without_autocast(z: Any) -> torch.autocast:
-    """A context that computes in the dtypes given, on the device of ``z``."""
-    return torch.autocast(z.device.type if isinstance(z, Tensor) else "cpu", enabled=False)
-
-
-def recomputing() -> bool:
-    """Whether this runs inside a backward pass, as activation checkpointing's second forward."""
-    if torch.compiler.is_compiling():
-        return False
-    return torch._C._current_graph_task_id() != -1
 
 
 class VectorQuantizer(CodeStore):
@@ -116,6 +104,9 @@ class VectorQuantizer(CodeStore):
             found = self._quantize(batch.rows, self.training)
             if live:
                 self._record(batch, found)
+            if found.gap is not None:
+                gap = batch.cleared(found.gap.detach())
+                self.largest_gap.copy_(nn.functional.pad(gap, (0, 1)).amax())
             loss = batch.mean(found.loss)
             indices = per_latent(batch.cleared(found.indices), z)
             weights = found.weights
@@ -124,17 +115,21 @@ class VectorQuantizer(CodeStore):
             return Quantized(restore(found.values, batch, z), indices, loss, weights)
 
     @torch.no_grad()
-    def _record(self, batch: Batch, found: Assigned) -> Tensor:
+    def _record(self, batch: Batch, found: Assigned) -> None:
+        """Keep what a training forward measured."""
+        self._count(batch, found)
+
+    def _count(self, batch: Batch, found: Assigned) -> Tensor:
         """Count the indices of rows kept, and sum their weights; gives the counts, all ranks'."""
-        counts = histogram(found.indices, batch.ones(), self.n_levels, self.n_codes)
-        self.usage_counts.add_(summed(counts))
+        counts = summed(histogram(found.indices, batch.ones(), self.n_levels, self.n_codes))
+        self.usage_counts.add_(counts)
         if self.usage_weights is not None and found.weights is not None:
             ones = batch.ones().to(found.weights.dtype)
-            self.usage_weights.add_(summed(ones @ found.weights))
+            self.usage_weights.add_(summed(ones @ found.weights.clamp_min(0)))
         return counts
 
-    def _values(self, indices: Tensor) -> Tensor:
-        """Rows that indices stand for, (N,) or (N, levels) to (N, dim)."""
+    def _values(self, indices: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Rows (N, dim) that indices (N,) or (N, n_indices) stand for, mixed by weights if any."""
         return nn.functional.embedding(indices, self.codebook)
 
     def encode(self, z: Tensor) -> Code:
@@ -156,14 +151,16 @@ class VectorQuantizer(CodeStore):
                     f"z holds NaN or infinity in {bad} latents, which no code can hold; replace "
                     "them first"
                 )
-            return self._code(per_latent(self._quantize(batch.rows, False).indices, z))
+            found = self._quantize(batch.rows, False)
+            weights = None if found.weights is None else per_latent(found.weights, z)
+            return self._code(per_latent(found.indices, z), weights)
 
-    def _code(self, indices: Tensor) -> Code:
-        """Code of indices in their final shape."""
+    def _code(self, indices: Tensor, weights: Tensor | None) -> Code:
+        """Code of indices and weights in their final shape."""
         return Code(to_array(self.codebook), to_array(indices))
 
-    def decode(self, code: Code | Tensor) -> Tensor:
-        """Latents that a code or the indices of a forward stand for.
+    def decode(self, code: Code | Tensor, weights: Tensor | None = None) -> Tensor:
+        """Latents that a code, or indices and weights of a forward, stand for.
 
         Parameters
         ----------
@@ -171,6 +168,9 @@ class VectorQuantizer(CodeStore):
             What `encode` returned, decoded with the codebook inside it, or ``indices`` as a
             forward returned them, decoded with the codebook of the layer now. What a training
             forward measured is not applied before the next, so its indices give its values.
+        weights : Tensor, optional
+            Beside ``indices``, as a forward returned them, for layers whose values are mixtures in
+            ``eval()`` too (``layer.mixes``); none for the others.
 
         Returns
         -------
@@ -180,15 +180,19 @@ class VectorQuantizer(CodeStore):
         Raises
         ------
         TypeError, ValueError
-            If ``code`` is neither, or indices are out of range.
+            If ``code`` is neither, indices are out of range, or weights are missing, not wanted or
+            of another shape.
         """
         if isinstance(code, Code):
             values = torch.from_numpy(np.array(code.decode())).to(self.table)
             return values if values.ndim < 3 else values.movedim(-1, 1)
-        check_indices(code, self.n_codes, self.n_levels if self.several else None)
-        lead = code.shape[:-1] if self.several else code.shape
+        check_indices(code, self.n_codes, self.n_indices)
+        lead = code.shape if self.n_indices is None else code.shape[:-1]
+        check_weights(weights, (*lead, self.n_indices or self.n_codes) if self.mixes else None)
+        rows_of = len(lead) - 1
         with torch.no_grad():
-            rows = self._values(code.flatten(0, len(lead) - 1).long())
+            flat = None if weights is None else weights.flatten(0, rows_of)
+            rows = self._values(code.flatten(0, rows_of).long(), flat)
         return from_rows(rows, rows.new_empty((*lead[:1], self.dim, *lead[1:])))
 
     @torch.no_grad()
@@ -196,7 +200,7 @@ class VectorQuantizer(CodeStore):
         """Count what ``eval()`` gives for ``z``, for `usage`, `rate` and `revive`."""
         with without_autocast(z):
             batch = self._rows(z, mask)
-            VectorQuantizer._record(self, batch, self._quantize(batch.rows, False))
+            self._count(batch, self._quantize(batch.rows, False))
 
     @torch.no_grad()
     def initialise(self, z: Tensor, generator: torch.Generator | None = None) -> None:
@@ -226,14 +230,16 @@ class VectorQuantizer(CodeStore):
     def revive(
         self, z: Tensor, threshold: float = 1, generator: torch.Generator | None = None
     ) -> Tensor:
-        """Replace codewords counted less than ``threshold`` times since `reset_usage`.
+        """Replace codewords that served less than ``threshold`` latents since `reset_usage`.
+
+        A latent that mixes codewords is served by each in proportion to its weight.
 
         Parameters
         ----------
         z : Tensor of shape (N, dim) or (B, dim, *spatial)
             Latents, of which random ones are the new codewords.
         threshold : float, default 1
-            Smallest count that keeps a codeword; 1 replaces those never used.
+            Least that keeps a codeword.
         generator : torch.Generator, optional
             As in `initialise`.
 
@@ -257,7 +263,7 @@ class VectorQuantizer(CodeStore):
             raise ValueError("no index was counted since reset_usage; run training forwards first")
         rows = self._gathered(z)
         self.flush()
-        dead = self.usage_counts < threshold
+        dead = self._served() < threshold
         with without_autocast(z):
             for level in range(self.n_levels):
                 which = dead & self._level(level)

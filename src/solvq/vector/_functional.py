@@ -14,6 +14,7 @@ from solvq.vector._check import (
 )
 from solvq.vector._distance import nearest
 from solvq.vector._exact import Solution, soft_convex_weights
+from solvq.vector._modes import without_autocast
 from solvq.vector._simplex import project_rows
 
 LOCAL_RIDGE = 1e-6  # relative penalty that makes the local variant's weights unique
@@ -41,11 +42,29 @@ def solve(
     check_latents(z, codebook)
     check_alpha(alpha)
     check_stopping(tol, max_iter)
-    with torch.autocast(z.device.type, enabled=False):
+    with without_autocast(z):
         z, codebook = computed(z, codebook)
         ridge = absolute(alpha, codebook, relative)
         start = nearest(z, codebook)
         return Solution(*soft_convex_weights(z, codebook, ridge, start, None, tol, max_iter))
+
+
+def solve_local(
+    z: Tensor, codebook: Tensor, alpha: float | Tensor, *, tol: float = 1e-6, max_iter: int = 100
+) -> Solution:
+    """Weights of `soft_convex_local` with a certificate; see `solve`."""
+    check_latents(z, codebook)
+    check_alpha(alpha)
+    check_stopping(tol, max_iter)
+    with without_autocast(z):
+        fine, words = computed(z, codebook)
+        ridge = absolute(LOCAL_RIDGE, words, relative=True)
+        centre = words.detach().mean(0)
+        near, far = fine - centre, words - centre
+        squares = near.square().sum(1, keepdim=True) + far.square().sum(1)
+        cost = absolute(alpha, words, relative=False) / 2 * (squares - 2 * near @ far.T)
+        start = nearest(fine, words)
+        return Solution(*soft_convex_weights(fine, words, ridge, start, cost, tol, max_iter))
 
 
 def soft_convex(
@@ -114,18 +133,7 @@ def soft_convex_local(
     `soft_convex` it does not jump at Voronoi borders. ``alpha`` compares squared distances and
     needs no scale. Parameters, results and errors are otherwise those of `soft_convex`.
     """
-    check_latents(z, codebook)
-    check_alpha(alpha)
-    check_stopping(tol, max_iter)
-    with torch.autocast(z.device.type, enabled=False):
-        fine, words = computed(z, codebook)
-        ridge = absolute(LOCAL_RIDGE, words, relative=True)
-        centre = words.detach().mean(0)
-        near, far = fine - centre, words - centre
-        squares = near.square().sum(1, keepdim=True) + far.square().sum(1)
-        cost = absolute(alpha, words, relative=False) / 2 * (squares - 2 * near @ far.T)
-        start = nearest(fine, words)
-        weights = soft_convex_weights(fine, words, ridge, start, cost, tol, max_iter)[0]
+    weights = solve_local(z, codebook, alpha, tol=tol, max_iter=max_iter).weights
     return _values(weights, codebook, z), weights
 
 
@@ -139,11 +147,18 @@ def soft_convex_relaxed(
     approximation of the problem it replaces. Every codeword receives a gradient; second
     derivatives are right. Parameters, results and errors are those of `soft_convex`.
     """
+    weights = relaxed_weights(z, codebook, alpha, relative)
+    return _values(weights, codebook, z), weights
+
+
+def relaxed_weights(
+    z: Tensor, codebook: Tensor, alpha: float | Tensor, relative: bool = True
+) -> Tensor:
+    """Weights of `soft_convex_relaxed`."""
     check_latents(z, codebook)
     check_alpha(alpha)
-    with torch.autocast(z.device.type, enabled=False):
-        weights = project_rows(_unconstrained(z, codebook, alpha, relative))
-    return _values(weights, codebook, z), weights
+    with without_autocast(z):
+        return project_rows(_unconstrained(z, codebook, alpha, relative))
 
 
 def soft_convex_alternating(
@@ -156,16 +171,24 @@ def soft_convex_alternating(
     tends to a point of the simplex that is not the nearest one. Parameters, results and errors are
     otherwise those of `soft_convex`; ``m`` is an integer >= 1.
     """
+    weights = alternating_weights(z, codebook, alpha, m, relative)
+    return _values(weights, codebook, z), weights
+
+
+def alternating_weights(
+    z: Tensor, codebook: Tensor, alpha: float | Tensor, m: int = 10, relative: bool = True
+) -> Tensor:
+    """Weights of `soft_convex_alternating`."""
     check_latents(z, codebook)
     check_alpha(alpha)
     if isinstance(m, bool) or not isinstance(m, int) or m < 1:
         raise ValueError(f"m is {m!r}; give an integer >= 1")
-    with torch.autocast(z.device.type, enabled=False):
+    with without_autocast(z):
         weights = _unconstrained(z, codebook, alpha, relative)
         for _ in range(m):
             weights = weights.clamp_min(0)
             weights = weights - (weights.sum(1, keepdim=True) - 1) / len(codebook)
-    return _values(weights, codebook, z), weights
+    return weights
 
 
 def _unconstrained(z: Tensor, codebook: Tensor, alpha: float | Tensor, relative: bool) -> Tensor:
@@ -184,5 +207,5 @@ def _unconstrained(z: Tensor, codebook: Tensor, alpha: float | Tensor, relative:
 
 def _values(weights: Tensor, codebook: Tensor, z: Tensor) -> Tensor:
     """``weights @ codebook`` in the precision of the weights, then in the dtype of ``z``."""
-    with torch.autocast(z.device.type, enabled=False):
+    with without_autocast(z):
         return (weights @ codebook.to(weights.dtype)).to(z.dtype)

@@ -11,9 +11,19 @@ from solvq.vector._nearest_ema import NearestEmaQuantizer
 from solvq.vector._residual import ResidualQuantizer
 from solvq.vector._rotation import RotationQuantizer
 from solvq.vector._sim import SimQuantizer
+from solvq.vector._soft_convex import SoftConvexQuantizer
+from solvq.vector._soft_convex_alternating import SoftConvexAlternatingQuantizer
+from solvq.vector._soft_convex_local import SoftConvexLocalQuantizer
+from solvq.vector._soft_convex_relaxed import SoftConvexRelaxedQuantizer
+from solvq.vector._soft_convex_sparse import SoftConvexSparseQuantizer
 from solvq.vector._stochastic import StochasticQuantizer
 
 METHODS: dict[str, type[VectorQuantizer]] = {
+    "soft-convex": SoftConvexQuantizer,
+    "soft-convex-relaxed": SoftConvexRelaxedQuantizer,
+    "soft-convex-alternating": SoftConvexAlternatingQuantizer,
+    "soft-convex-local": SoftConvexLocalQuantizer,
+    "soft-convex-sparse": SoftConvexSparseQuantizer,
     "nearest": NearestQuantizer,
     "nearest-ema": NearestEmaQuantizer,
     "rotation": RotationQuantizer,

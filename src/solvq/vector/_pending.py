@@ -43,10 +43,9 @@ class StatisticQuantizer(VectorQuantizer):
         self.pending_counts.zero_()
 
     @torch.no_grad()
-    def _record(self, batch: Batch, found: Assigned) -> Tensor:
+    def _record(self, batch: Batch, found: Assigned) -> None:
         """Count as the base class, and keep sums and counts for `flush`."""
-        counts = super()._record(batch, found)
-        self.pending_counts.copy_(counts)
+        self.pending_counts.copy_(self._count(batch, found))
         indices = found.indices
         levels = indices.unbind(1) if indices.ndim == 2 else (indices,)
         sums = torch.zeros_like(self.pending_sums, dtype=batch.rows.dtype)
@@ -54,4 +53,3 @@ class StatisticQuantizer(VectorQuantizer):
         for level, (chosen, rows) in enumerate(zip(levels, targets, strict=True)):
             sums.index_add_(0, chosen + level * self.n_codes, batch.cleared(rows))
         self.pending_sums.copy_(summed(sums))
-        return counts

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -42,8 +40,6 @@ class ResidualQuantizer(EmaQuantizer):
     CVPR 2022.
     """
 
-    several: ClassVar[bool] = True
-
     def __init__(
         self,
         dim: int,
@@ -56,7 +52,7 @@ class ResidualQuantizer(EmaQuantizer):
         nan_policy: NanPolicy = "raise",
     ) -> None:
         super().__init__(dim, n_codes, decay, beta, eps, nan_policy)
-        self.n_levels = check_size("depth", depth)
+        self.n_levels = self.n_indices = check_size("depth", depth)
         self._start_codes()
 
     def _quantize(self, rows: Tensor, training: bool) -> Assigned:
@@ -72,14 +68,14 @@ class ResidualQuantizer(EmaQuantizer):
         estimate = straight_through(rows, values)
         return Assigned(estimate, torch.stack(indices, 1), loss, targets=tuple(targets))
 
-    def _values(self, indices: Tensor) -> Tensor:
+    def _values(self, indices: Tensor, weights: Tensor | None = None) -> Tensor:
         """Sums of the codewords of all levels, added in the order of the forward."""
         values = torch.zeros_like(self.codebook[:1]).expand(len(indices), -1)
         for level, chosen in enumerate(indices.unbind(1)):
             values = values + nn.functional.embedding(chosen + level * self.n_codes, self.codebook)
         return values
 
-    def _code(self, indices: Tensor) -> Code:
+    def _code(self, indices: Tensor, weights: Tensor | None) -> Code:
         """Mixture of all levels' codewords with the one weight 1, which takes no bits."""
         shifted = indices + torch.arange(self.n_levels, device=indices.device) * self.n_codes
         codebook = to_array(self.codebook)

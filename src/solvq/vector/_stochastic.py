@@ -67,10 +67,10 @@ class StochasticQuantizer(SoftQuantizer):
         self.pending_steps.zero_()
 
     @torch.no_grad()
-    def _record(self, batch: Batch, found: Assigned) -> Tensor:
+    def _record(self, batch: Batch, found: Assigned) -> None:
         """Count as the base class, and one step to come."""
         self.pending_steps.fill_(1)
-        return super()._record(batch, found)
+        super()._record(batch, found)
 
     def _precision(self, rows: Tensor) -> Tensor:
         """``1 / (2 s^2)``."""

@@ -23,13 +23,16 @@ class CodeStore(nn.Module, ABC):
     """
 
     n_levels: int = 1  # codebooks, one below the other
-    several: ClassVar[bool] = False  # whether indices have a last axis, one a level
+    n_indices: int | None = None  # length of the last axis of indices; None where there is none
     soft: ClassVar[bool] = False  # whether results have weights
+    mixes: ClassVar[bool] = False  # whether values are mixtures by those weights in eval() too
+    certified: ClassVar[bool] = False  # whether forwards prove how good they are
     replaceable: ClassVar[bool] = True  # whether single codewords can be set
 
     table: Tensor  # what is stored of the codewords
     usage_counts: Tensor
     usage_weights: Tensor | None
+    largest_gap: Tensor
 
     def __init__(self, dim: int, n_codes: int, *, nan_policy: NanPolicy = "raise") -> None:
         super().__init__()
@@ -49,6 +52,7 @@ class CodeStore(nn.Module, ABC):
         self.register_buffer("usage_counts", counts)
         weights = torch.zeros(self.n_codes) if self.soft else None
         self.register_buffer("usage_weights", weights)
+        self.register_buffer("largest_gap", torch.tensor(torch.nan), persistent=False)
 
     @property
     def codebook(self) -> Tensor:
@@ -56,9 +60,12 @@ class CodeStore(nn.Module, ABC):
         return self.table
 
     @property
-    def certificate(self) -> Any:
-        """Proof of how good the last assignment was; None where the method gives none."""
-        return None
+    def certificate(self) -> float | None:
+        """Most that the objective of a latent of the last forward may be above its minimum.
+
+        None for a method that proves nothing, nan before the first forward.
+        """
+        return float(self.largest_gap) if self.certified else None
 
     def extra_repr(self) -> str:
         """Name the sizes in ``repr``."""
@@ -92,9 +99,14 @@ class CodeStore(nn.Module, ABC):
     @torch.no_grad()
     def reset_usage(self) -> None:
         """Start the counts of `usage`, `rate` and `revive` anew."""
-        self.usage_counts.zero_()
-        if self.usage_weights is not None:
-            self.usage_weights.zero_()
+        for name, buffer in self.named_buffers(recurse=False):
+            if name.startswith("usage_"):
+                buffer.zero_()
+
+    def _served(self) -> Tensor:
+        """How much each code did since `reset_usage`, in latents."""
+        weights = self.usage_weights
+        return self.usage_counts if weights is None or not self.mixes else weights
 
     def _level(self, level: int) -> Tensor:
         """Which codewords belong to a level."""

@@ -12,8 +12,8 @@ from torch import Tensor
 class Rate(NamedTuple):
     """Bits per latent.
 
-    ``nominal`` is log2 of the number of states of a latent's code; ``entropy`` is that of the
-    indices counted since `VectorQuantizer.reset_usage`, nan where none were.
+    ``nominal`` is log2 of the number of states of a latent's code; ``entropy`` is that of what was
+    counted since `VectorQuantizer.reset_usage`, as the layer says, nan where nothing was.
     """
 
     nominal: float
@@ -37,13 +37,13 @@ class Usage(NamedTuple):
 def histogram(indices: Tensor, ones: Tensor, n_levels: int, n_codes: int) -> Tensor:
     """How often each code occurs, (n_levels * n_codes,) int64.
 
-    ``indices`` are (N,) or (N, s); level l of several counts from ``l * n_codes``. ``ones`` (N,)
-    says how often each row counts.
+    ``indices`` are (N,) or (N, s); level l of several counts from ``l * n_codes``. ``ones`` says
+    how often each row (N,) or index (N, s) counts.
     """
     flat = indices if indices.ndim == 2 else indices.unsqueeze(1)
     if n_levels > 1:
         flat = flat + torch.arange(n_levels, device=flat.device) * n_codes
-    times = ones.unsqueeze(1).expand_as(flat).reshape(-1)
+    times = (ones if ones.ndim == 2 else ones.unsqueeze(1)).expand_as(flat).reshape(-1)
     counts = torch.zeros(n_levels * n_codes, dtype=torch.int64, device=flat.device)
     return counts.index_add_(0, flat.reshape(-1), times)
 

@@ -1,0 +1,57 @@
+"""The relaxation of soft convex quantization as its paper prints it, as a layer."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from solvq.vector._convex import ConvexQuantizer
+from solvq.vector._functional import alternating_weights
+from solvq.vector._layout import NanPolicy
+from solvq.vector._parameters import check_flag, check_size
+
+
+class SoftConvexAlternatingQuantizer(ConvexQuantizer):
+    """Soft convex quantization by the paper's own steps, for fidelity.
+
+    As `SoftConvexRelaxedQuantizer`, with ``m`` alternating steps in place of the projection:
+    weights are clipped at 0, then shifted to sum to 1, which may leave some below 0. See
+    `soft_convex_alternating` and `ConvexQuantizer`.
+
+    Parameters
+    ----------
+    dim, n_codes, nan_policy
+        As `VectorQuantizer`.
+    alpha : float, default 0.1
+        Penalty, > 0, times ``tr(C C^T) / dim`` if ``relative``. Kept in the buffer ``alpha``, for a
+        schedule to set between steps (``layer.alpha.fill_(...)``); towards infinity the layer
+        becomes vector quantization.
+    beta : float, default 0.25
+        Weight of the loss, >= 0; without it latents and mixtures drift apart.
+    relative : bool, default True
+        Whether the penalty follows the scale of the codewords.
+    m : int, default 10
+        Number of alternating steps, >= 1.
+
+    References
+    ----------
+    Gautam, Pryzant, Yang, Zhu, Sojoudi, "Soft convex quantization: revisiting vector quantization
+    with convex optimization", L4DC 2024, arXiv 2310.03004.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        n_codes: int,
+        alpha: float = 0.1,
+        beta: float = 0.25,
+        relative: bool = True,
+        *,
+        m: int = 10,
+        nan_policy: NanPolicy = "raise",
+    ) -> None:
+        super().__init__(dim, n_codes, alpha, beta, nan_policy)
+        self.relative = check_flag("relative", relative)
+        self.m = check_size("m", m)
+
+    def _weigh(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor | None]:
+        return alternating_weights(rows, codebook, self.alpha, self.m, self.relative), None

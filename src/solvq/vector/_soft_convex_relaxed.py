@@ -1,0 +1,53 @@
+"""The scalable relaxation of soft convex quantization, as a layer."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from solvq.vector._convex import ConvexQuantizer
+from solvq.vector._functional import relaxed_weights
+from solvq.vector._layout import NanPolicy
+from solvq.vector._parameters import check_flag
+
+
+class SoftConvexRelaxedQuantizer(ConvexQuantizer):
+    """Soft convex quantization by its scalable relaxation, with an exact projection.
+
+    Minimises the objective of `SoftConvexQuantizer` without constraints and projects the weights on
+    the simplex: a rough approximation, in a few matrix products, under which every codeword gets
+    a gradient. See `soft_convex_relaxed` and `ConvexQuantizer`.
+
+    Parameters
+    ----------
+    dim, n_codes, nan_policy
+        As `VectorQuantizer`.
+    alpha : float, default 0.1
+        Penalty, > 0, times ``tr(C C^T) / dim`` if ``relative``. Kept in the buffer ``alpha``, for a
+        schedule to set between steps (``layer.alpha.fill_(...)``); towards infinity the layer
+        becomes vector quantization.
+    beta : float, default 0.25
+        Weight of the loss, >= 0; without it latents and mixtures drift apart.
+    relative : bool, default True
+        Whether the penalty follows the scale of the codewords.
+
+    References
+    ----------
+    Gautam, Pryzant, Yang, Zhu, Sojoudi, "Soft convex quantization: revisiting vector quantization
+    with convex optimization", L4DC 2024, arXiv 2310.03004.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        n_codes: int,
+        alpha: float = 0.1,
+        beta: float = 0.25,
+        relative: bool = True,
+        *,
+        nan_policy: NanPolicy = "raise",
+    ) -> None:
+        super().__init__(dim, n_codes, alpha, beta, nan_policy)
+        self.relative = check_flag("relative", relative)
+
+    def _weigh(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor | None]:
+        return relaxed_weights(rows, codebook, self.alpha, self.relative), None
