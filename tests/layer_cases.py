@@ -13,7 +13,7 @@ from solvq.vector import METHODS, VectorQuantizer
 DIM, CODES = 8, 32
 SOFT = {name for name, method in METHODS.items() if method.soft}
 MIXED = {name for name, method in METHODS.items() if method.mixes}
-NOISY = SOFT - MIXED  # draw their codes in training
+NOISY = SOFT - MIXED  # they draw their codes in training
 HARD = sorted(set(METHODS) - SOFT)
 MOVING = ["nearest-ema", "rotation", "residual", "affine"]  # codebooks that forwards move
 REPLACEABLE = [name for name, method in METHODS.items() if method.replaceable]
@@ -32,6 +32,11 @@ def build(name: str, started: bool = True, **arguments: Any) -> VectorQuantizer:
     if started:
         layer.initialise(latents(256, DIM, seed=9), torch.Generator().manual_seed(2))
     return layer
+
+
+def decoded(layer: VectorQuantizer, found: Any) -> Tensor:
+    """What the indices of a result stand for, with its weights where they are needed."""
+    return layer.decode(found.indices, found.weights if layer.mixes else None)
 
 
 @torch.no_grad()

@@ -9,14 +9,14 @@ import pytest
 torch = pytest.importorskip("torch")
 distributed = pytest.importorskip("torch.distributed")
 
-from layer_cases import DIM, SOFT, descend, latents, state  # noqa: E402
+from layer_cases import DIM, NOISY, descend, latents, state  # noqa: E402
 
 from solvq.vector import METHODS  # noqa: E402
 
 pytestmark = pytest.mark.skipif(
     not (distributed.is_available() and distributed.is_gloo_available()), reason="needs gloo"
 )
-NAMES = [name for name in METHODS if name not in SOFT]  # noise differs between ranks
+NAMES = [name for name in METHODS if name not in NOISY]  # noise differs between ranks
 CODES = 16
 
 
@@ -107,4 +107,5 @@ def test_ranks_store_the_same_as_one_process(name, moment, ranks, alone) -> None
         int(first["layer.usage_counts"].sum())
         == (moment == "trained") * 160 * (4 if name == "residual" else 1)
         or not METHODS[name].replaceable
+        or name == "soft-convex-sparse"  # counts the codewords mixed, up to two a latent
     )

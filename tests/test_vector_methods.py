@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from layer_cases import CODES, DIM, build, latents, step  # noqa: E402
+from layer_cases import CODES, DIM, MIXED, build, latents, step  # noqa: E402
 
 from solvq.vector import (  # noqa: E402
     METHODS,
@@ -54,6 +54,7 @@ def test_values_pull_codewords_only_where_there_is_no_estimator(name) -> None:
     layer(latents(30, DIM)).values.square().sum().backward()
     pulled = {key for key, p in layer.named_parameters() if p.grad is not None and p.grad.any()}
     expected = {
+        **{key: {"table"} for key in MIXED - {"soft-convex-sparse"}},
         "gumbel": {"table"},
         "stochastic": {"table", "log_variance"},
         "finite-scalar": {"inward.weight", "inward.bias", "outward.weight", "outward.bias"},

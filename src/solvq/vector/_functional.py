@@ -52,19 +52,24 @@ def solve(
 def solve_local(
     z: Tensor, codebook: Tensor, alpha: float | Tensor, *, tol: float = 1e-6, max_iter: int = 100
 ) -> Solution:
-    """Weights of `soft_convex_local` with a certificate; see `solve`."""
+    """Weights of `soft_convex_local` with a certificate; see `solve`.
+
+    Computed in float64: with a cost that is nearly linear, rounding to float32 leaves wide gaps.
+    """
     check_latents(z, codebook)
     check_alpha(alpha)
     check_stopping(tol, max_iter)
     with without_autocast(z):
-        fine, words = computed(z, codebook)
-        ridge = absolute(LOCAL_RIDGE, words, relative=True)
+        dtype = computed(z, codebook)[0].dtype
+        fine, words = z.double(), codebook.double()
         centre = words.detach().mean(0)
         near, far = fine - centre, words - centre
+        ridge = absolute(LOCAL_RIDGE, far, relative=True)
         squares = near.square().sum(1, keepdim=True) + far.square().sum(1)
         cost = absolute(alpha, words, relative=False) / 2 * (squares - 2 * near @ far.T)
         start = nearest(fine, words)
-        return Solution(*soft_convex_weights(fine, words, ridge, start, cost, tol, max_iter))
+        weights, gap, n_iter = soft_convex_weights(fine, words, ridge, start, cost, tol, max_iter)
+        return Solution(weights.to(dtype), gap.to(dtype), n_iter)
 
 
 def soft_convex(
@@ -129,7 +134,7 @@ def soft_convex_local(
     """Soft convex quantization that is continuous in the latents.
 
     Minimises ``1/2 |z - p C|^2 + alpha/2 sum_j p_j |z - c_j|^2 + r/2 |p|^2`` over p >= 0 with sum
-    1, where r is 1e-6 times ``tr(C C^T) / F``. No nearest codeword enters the problem, so unlike
+    1, where r is 1e-6 times ``tr(C C^T) / F`` of the codewords less their mean. No nearest codeword enters the problem, so unlike
     `soft_convex` it does not jump at Voronoi borders. ``alpha`` compares squared distances and
     needs no scale. Parameters, results and errors are otherwise those of `soft_convex`.
     """

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn.functional import embedding
 
@@ -83,12 +84,12 @@ class SoftConvexSparseQuantizer(MixingQuantizer):
         self.register_buffer("usage_levels", torch.zeros(self.n_values, dtype=torch.int64))
 
     @torch.no_grad()
-    def set_levels(self, levels: Sequence[float] | Tensor) -> None:
+    def set_levels(self, levels: ArrayLike) -> None:
         """Replace the table of weights.
 
         Parameters
         ----------
-        levels : sequence or array of n_values numbers
+        levels : array_like of n_values numbers
             From 0 to 1/2, for instance the codebook that `solvq.quantize` finds for the weights of
             many latents. The smallest ones of all but one codeword must leave something of 1.
 
@@ -97,7 +98,7 @@ class SoftConvexSparseQuantizer(MixingQuantizer):
         ValueError
             For another number of them, or values out of range.
         """
-        table = torch.as_tensor(levels, dtype=torch.float64).sort().values
+        table = torch.tensor(np.asarray(levels, np.float64)).sort().values
         if table.shape != (self.n_values,):
             raise ValueError(f"levels have shape {tuple(table.shape)}; give ({self.n_values},)")
         inside = bool(((table >= 0) & (table <= 0.5)).all())

@@ -22,6 +22,7 @@ class CodeStore(nn.Module, ABC):
     Base of `VectorQuantizer`, where the parameters are documented.
     """
 
+    _version: int = 1  # of what a state_dict holds
     n_levels: int = 1  # codebooks, one below the other
     n_indices: int | None = None  # length of the last axis of indices; None where there is none
     soft: ClassVar[bool] = False  # whether results have weights
@@ -81,9 +82,19 @@ class CodeStore(nn.Module, ABC):
         super().train(mode)
         return self
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: Any, prefix: str, local_metadata: Any, *others: Any
+    ) -> None:
         """Load, and apply what is pending if the layer is not in training."""
-        super()._load_from_state_dict(*args, **kwargs)
+        *_, errors = others
+        version = local_metadata.get("version", self._version)
+        if version > self._version:
+            errors.append(
+                f"{prefix or 'the layer'} was saved by a newer solvq (state version {version}, "
+                f"known up to {self._version}); upgrade solvq"
+            )
+            return
+        super()._load_from_state_dict(state_dict, prefix, local_metadata, *others)
         if not self.training:
             self.flush()
 
