@@ -134,9 +134,9 @@ def soft_convex_local(
     """Soft convex quantization that is continuous in the latents.
 
     Minimises ``1/2 |z - p C|^2 + alpha/2 sum_j p_j |z - c_j|^2 + r/2 |p|^2`` over p >= 0 with sum
-    1, where r is 1e-6 times ``tr(C C^T) / F`` of the codewords less their mean. No nearest codeword enters the problem, so unlike
-    `soft_convex` it does not jump at Voronoi borders. ``alpha`` compares squared distances and
-    needs no scale. Parameters, results and errors are otherwise those of `soft_convex`.
+    1, where r is 1e-6 times ``tr(C C^T) / F`` of the codewords less their mean. No nearest codeword
+    enters the problem, so unlike `soft_convex` it does not jump at Voronoi borders. ``alpha``
+    compares squared distances and needs no scale. Parameters, results and errors are otherwise those of `soft_convex`.
     """
     weights = solve_local(z, codebook, alpha, tol=tol, max_iter=max_iter).weights
     return _values(weights, codebook, z), weights
