@@ -42,10 +42,11 @@ def noise(*shape: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> Ten
     return torch.randn(*shape, generator=g, dtype=torch.float64).to(dtype)
 
 
-def problem(n: int, f: int, k: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Shift, codebook and start of `mix_rows`."""
+def problem(n: int, f: int, k: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Residual, maps, start and codebook of `mix_rows`."""
     start = torch.randint(k, (n,), generator=torch.Generator().manual_seed(3))
-    return noise(n, f, dtype=dtype) / f, noise(k, f, dtype=dtype, seed=1), start
+    maps, codebook = noise(2, k, f, dtype=dtype, seed=1)
+    return noise(n, f, dtype=dtype) / f, maps.contiguous(), start, codebook.clone()
 
 
 def close(got: Tensor, expected: Tensor) -> None:
@@ -85,10 +86,10 @@ def test_mixtures_equal_twin(shape: tuple[int, int, int], dtype: torch.dtype) ->
     weights, values = ops.mix_rows(*inputs)
     for got, expected in zip((weights, values), _relaxed.mixed(*inputs), strict=True):
         close(got, expected)
-    shift, codebook, _ = inputs
-    to_values = noise(*shift.shape, dtype=dtype, seed=4)
+    residual, maps, _, codebook = inputs
+    to_values = noise(*residual.shape, dtype=dtype, seed=4)
     for to_weights in (None, noise(*weights.shape, dtype=dtype, seed=5)):
-        arguments = (shift, codebook, weights, to_weights, to_values)
+        arguments = (residual, maps, codebook, weights, to_weights, to_values)
         expected = _relaxed.gradients(*arguments)
         for got, twin in zip(ops.mix_rows_backward(*arguments), expected, strict=True):
             close(got / twin.abs().amax(), twin / twin.abs().amax())
@@ -100,10 +101,11 @@ def test_strides_do_not_matter() -> None:
     assert torch.equal(ops.project_rows(y[::2, ::3]), ops.project_rows(y[::2, ::3].contiguous()))
     row = noise(1, 12).expand(5, 12)
     assert torch.equal(ops.project_rows(row), ops.project_rows(row.contiguous()))
-    shift, codebook, start = problem(6, 4, 9, torch.float64)
-    apart = (shift.T.contiguous().T, codebook.T.contiguous().T, start.repeat(2)[:6])
+    inputs = problem(6, 4, 9, torch.float64)
+    residual, maps, codebook = (inputs[i].T.contiguous().T for i in (0, 1, 3))
+    start = inputs[2].repeat_interleave(2)[::2]
     for got, expected in zip(
-        ops.mix_rows(*apart), ops.mix_rows(shift, codebook, start), strict=True
+        ops.mix_rows(residual, maps, start, codebook), ops.mix_rows(*inputs), strict=True
     ):
         close(got, expected)
 
@@ -116,13 +118,14 @@ def test_rows_of_nan_and_infinity_stay_apart() -> None:
     close(got, _simplex.projected(y))
     assert got[[1, 2, 4]].isnan().all()
     assert torch.equal(got[[0, 3, 5]], expected[[0, 3, 5]])
-    shift, codebook, start = problem(4, 3, 8, torch.float64)
-    shift[1] = torch.nan
-    weights, values = ops.mix_rows(shift, codebook, start)
+    residual, maps, start, codebook = problem(4, 3, 8, torch.float64)
+    residual[1] = torch.nan
+    weights, values = ops.mix_rows(residual, maps, start, codebook)
     assert values[1].isnan().all()
-    to_shift, to_codebook = ops.mix_rows_backward(shift, codebook, weights, None, values)
-    assert to_shift[[0, 2, 3]].isfinite().all()
-    assert to_codebook.isfinite().all()
+    grads = ops.mix_rows_backward(residual, maps, codebook, weights, None, values)
+    assert grads[0][[0, 2, 3]].isfinite().all()
+    assert grads[1].isfinite().all()
+    assert grads[2].isfinite().all()
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (0, 1)])
@@ -137,7 +140,7 @@ def test_threads_share_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def results() -> list[Tensor]:
         weights, values = ops.mix_rows(*inputs)
-        grads = ops.mix_rows_backward(*inputs[:2], weights, None, to_values)
+        grads = ops.mix_rows_backward(*inputs[:2], inputs[3], weights, None, to_values)
         return [weights, values, *grads, ops.centre_rows(weights, noise(61, 30, seed=5))]
 
     alone = results()
@@ -150,11 +153,12 @@ def test_threads_share_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @every_dtype
 def test_operators_keep_torchs_contract(dtype: torch.dtype) -> None:
-    shift, codebook, start = problem(6, 3, 8, dtype)
-    weights, values = ops.mix_rows(shift, codebook, start)
-    leaves = shift.requires_grad_(), codebook.requires_grad_(), start
-    torch.library.opcheck(ops.mix_rows.default, leaves)
-    grads = (shift.detach(), codebook.detach(), weights, weights, values)
+    residual, maps, start, codebook = problem(6, 3, 8, dtype)
+    weights, values = ops.mix_rows(residual, maps, start, codebook)
+    grads = (residual.clone(), maps.clone(), codebook.clone(), weights, weights, values)
+    for leaf in (residual, maps, codebook):
+        leaf.requires_grad_()
+    torch.library.opcheck(ops.mix_rows.default, (residual, maps, start, codebook))
     torch.library.opcheck(ops.mix_rows_backward.default, grads)
     torch.library.opcheck(ops.centre_rows.default, (weights, weights.clone().requires_grad_()))
     torch.library.opcheck(ops.project_rows.default, (noise(8, 6).to(dtype).T.requires_grad_(),))

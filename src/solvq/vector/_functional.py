@@ -149,14 +149,15 @@ def soft_convex_relaxed(
     """The paper's scalable relaxation of `soft_convex`, with an exact projection.
 
     Minimises the same objective without constraints, then ``1/2 |p - p_u|^2`` from its minimiser
-    p_u over p >= 0 with sum 1. Costs a few matrix products and one F x F inverse, but is a rough
+    p_u over p >= 0 with sum 1. Costs a few matrix products and one F x F factor, but is a rough
     approximation of the problem it replaces. Every codeword receives a gradient; second
     derivatives are right. Parameters, results and errors are those of `soft_convex`.
     """
     check_latents(z, codebook)
     check_alpha(alpha)
     with without_autocast(z):
-        weights, values = mix_rows(*_unconstrained(z, codebook, alpha, relative))
+        wide, words = computed(z, codebook)
+        weights, values = mix_rows(*_unconstrained(wide, words, alpha, relative), words)
         return values.to(z.dtype), weights
 
 
@@ -183,7 +184,7 @@ def alternating_weights(
     if isinstance(m, bool) or not isinstance(m, int) or m < 1:
         raise ValueError(f"m is {m!r}; give an integer >= 1")
     with without_autocast(z):
-        weights = scores(*_unconstrained(z, codebook, alpha, relative))
+        weights = scores(*_unconstrained(*computed(z, codebook), alpha, relative))
         for _ in range(m):
             weights = weights.clamp_min(0)
             weights = weights - (weights.sum(1, keepdim=True) - 1) / len(codebook)
@@ -195,17 +196,15 @@ def _unconstrained(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Minimiser without constraints, ``e + C (C^T C + a I)^-1 (z - c)`` for nearest codewords c.
 
-    Returns ``(C^T C + a I)^-1 (z - c)``, C and the index of c, of which `scores` makes weights.
+    Returns ``z - c``, ``C (C^T C + a I)^-1`` and the index of c, of which `scores` makes weights.
     """
-    z, codebook = computed(z, codebook)
-    info = torch.finfo(z.dtype)
-    tiny = info.eps * codebook.detach().square().sum() + info.tiny**0.75  # an inverse is finite
-    penalty = absolute(alpha, codebook, relative) + tiny
+    tiny = torch.finfo(z.dtype).eps * codebook.detach().square().sum()  # keeps the factor finite
+    penalty = absolute(alpha, codebook, relative) + tiny + torch.finfo(z.dtype).tiny
     eye = torch.eye(codebook.shape[1], dtype=z.dtype, device=z.device)
-    inverse = torch.linalg.inv_ex(torch.addmm(penalty * eye, codebook.T, codebook))[0]
+    factor = torch.linalg.cholesky_ex(torch.addmm(penalty * eye, codebook.T, codebook))[0]
     start = nearest(z, codebook)
     residual = z - torch.nn.functional.embedding(start, codebook)
-    return residual @ inverse, codebook, start
+    return residual, torch.cholesky_solve(codebook.T, factor).T, start
 
 
 def _values(weights: Tensor, codebook: Tensor, z: Tensor) -> Tensor:

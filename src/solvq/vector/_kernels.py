@@ -141,14 +141,14 @@ def _slope(slopes: Any, codebook: Floats, i: int, j: int) -> Any:
 
 @kernel
 def mix_backward(inputs: Any, weights: Floats, slopes: Any, grads: Any, span: Any) -> None:
-    """Gradients of `mix` of rows that are ``shift @ codebook.T``.
+    """Gradients of `mix` of rows that are ``residual @ maps.T``.
 
-    ``inputs`` are shift and codebook, and ``slopes`` the gradients of values and weights, the
-    latter empty if there is none. ``grads`` are of the inputs, and hold zeros before; the span's
-    part of that of the codebook has a number, since other parts add to the same codewords.
+    ``inputs`` are residual, maps and codebook, and ``slopes`` the gradients of values and weights,
+    the latter empty if there is none. ``grads`` are of the inputs, and hold zeros before; those of
+    maps and codebook one for each part of the rows, since all parts add to the same codewords.
     """
-    shift, codebook = inputs
-    grad_shift, grad_codebook = grads[0], grads[1][span[2]]
+    residual, maps, codebook = inputs
+    to_residual, to_maps, to_codebook = grads[0], grads[1][span[2]], grads[2][span[2]]
     columns = np.empty(weights.shape[1], np.int64)
     steps = np.empty(weights.shape[1], weights.dtype)
     for i in range(span[0], span[1]):
@@ -162,6 +162,8 @@ def mix_backward(inputs: Any, weights: Floats, slopes: Any, grads: Any, span: An
             j = columns[n]
             step, weight = steps[n] - mean, weights[i, j]
             for f in range(codebook.shape[1]):
-                grad_shift[i, f] += step * codebook[j, f]
+                to_residual[i, f] += step * maps[j, f]
             for f in range(codebook.shape[1]):
-                grad_codebook[j, f] += step * shift[i, f] + weight * slopes[0][i, f]
+                to_maps[j, f] += step * residual[i, f]
+            for f in range(codebook.shape[1]):
+                to_codebook[j, f] += weight * slopes[0][i, f]
