@@ -124,8 +124,8 @@ class VectorQuantizer(CodeStore):
         counts = summed(histogram(found.indices, batch.ones(), self.n_levels, self.n_codes))
         self.usage_counts.add_(counts)
         if self.usage_weights is not None and found.weights is not None:
-            ones = batch.ones().to(found.weights.dtype)
-            self.usage_weights.add_(summed(ones @ found.weights.clamp_min(0)))
+            weights = found.weights.clamp_min(0) if self.signed else found.weights
+            self.usage_weights.add_(summed(batch.ones().to(weights.dtype) @ weights))
         return counts
 
     def _values(self, indices: Tensor, weights: Tensor | None = None) -> Tensor:

@@ -48,13 +48,12 @@ class ConvexQuantizer(MixingQuantizer):
         self.register_buffer("usage_bits", torch.tensor(0.0))
 
     @abstractmethod
-    def _weigh(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Weights (N, n_codes), and the proven gap (N,) of each row if there is one."""
+    def _mix(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Values, weights (N, n_codes), and the proven gap (N,) of each row if there is one."""
 
     def _quantize(self, rows: Tensor, training: bool) -> Assigned:
         codebook = self.codebook.to(rows.dtype)
-        weights, gap = self._weigh(rows, codebook)
-        values = weights @ codebook
+        values, weights, gap = self._mix(rows, codebook)
         loss = self.beta * (rows - values).square().mean(1)
         return Assigned(values, weights.argmax(1), loss, weights, gap=gap)
 
@@ -76,7 +75,7 @@ class ConvexQuantizer(MixingQuantizer):
         return bits.clamp(0, WORD * self.dim)
 
     def _count(self, batch: Batch, found: Assigned) -> Tensor:
-        support = (found.mix != 0).sum(1)
+        support = torch.linalg.vector_norm(found.mix, 0, dim=1)  # sums of bool are slow
         self.usage_bits.add_(summed((self._bits(support) * batch.ones()).sum()))
         return super()._count(batch, found)
 

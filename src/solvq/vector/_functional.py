@@ -15,7 +15,7 @@ from solvq.vector._check import (
 from solvq.vector._distance import nearest
 from solvq.vector._exact import Solution, soft_convex_weights
 from solvq.vector._modes import without_autocast
-from solvq.vector._simplex import project_rows
+from solvq.vector._relaxed import mix_rows, scores
 
 LOCAL_RIDGE = 1e-6  # relative penalty that makes the local variant's weights unique
 
@@ -136,7 +136,8 @@ def soft_convex_local(
     Minimises ``1/2 |z - p C|^2 + alpha/2 sum_j p_j |z - c_j|^2 + r/2 |p|^2`` over p >= 0 with sum
     1, where r is 1e-6 times ``tr(C C^T) / F`` of the codewords less their mean. No nearest codeword
     enters the problem, so unlike `soft_convex` it does not jump at Voronoi borders. ``alpha``
-    compares squared distances and needs no scale. Parameters, results and errors are otherwise those of `soft_convex`.
+    compares squared distances and needs no scale. Parameters, results and errors are otherwise
+    those of `soft_convex`.
     """
     weights = solve_local(z, codebook, alpha, tol=tol, max_iter=max_iter).weights
     return _values(weights, codebook, z), weights
@@ -152,18 +153,12 @@ def soft_convex_relaxed(
     approximation of the problem it replaces. Every codeword receives a gradient; second
     derivatives are right. Parameters, results and errors are those of `soft_convex`.
     """
-    weights = relaxed_weights(z, codebook, alpha, relative)
-    return _values(weights, codebook, z), weights
-
-
-def relaxed_weights(
-    z: Tensor, codebook: Tensor, alpha: float | Tensor, relative: bool = True
-) -> Tensor:
-    """Weights of `soft_convex_relaxed`."""
     check_latents(z, codebook)
     check_alpha(alpha)
     with without_autocast(z):
-        return project_rows(_unconstrained(z, codebook, alpha, relative))
+        wide, words = computed(z, codebook)
+        weights, values = mix_rows(*_unconstrained(wide, words, alpha, relative), words)
+        return values.to(z.dtype), weights
 
 
 def soft_convex_alternating(
@@ -189,25 +184,27 @@ def alternating_weights(
     if isinstance(m, bool) or not isinstance(m, int) or m < 1:
         raise ValueError(f"m is {m!r}; give an integer >= 1")
     with without_autocast(z):
-        weights = _unconstrained(z, codebook, alpha, relative)
+        weights = scores(*_unconstrained(*computed(z, codebook), alpha, relative))
         for _ in range(m):
             weights = weights.clamp_min(0)
             weights = weights - (weights.sum(1, keepdim=True) - 1) / len(codebook)
     return weights
 
 
-def _unconstrained(z: Tensor, codebook: Tensor, alpha: float | Tensor, relative: bool) -> Tensor:
-    """Minimiser without constraints, ``e + C (C^T C + a I)^-1 (z - c)`` for nearest codewords c."""
-    z, codebook = computed(z, codebook)
+def _unconstrained(
+    z: Tensor, codebook: Tensor, alpha: float | Tensor, relative: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Minimiser without constraints, ``e + C (C^T C + a I)^-1 (z - c)`` for nearest codewords c.
+
+    Returns ``z - c``, ``C (C^T C + a I)^-1`` and the index of c, of which `scores` makes weights.
+    """
     tiny = torch.finfo(z.dtype).eps * codebook.detach().square().sum()  # keeps the factor finite
     penalty = absolute(alpha, codebook, relative) + tiny + torch.finfo(z.dtype).tiny
     eye = torch.eye(codebook.shape[1], dtype=z.dtype, device=z.device)
     factor = torch.linalg.cholesky_ex(torch.addmm(penalty * eye, codebook.T, codebook))[0]
-    maps = torch.cholesky_solve(codebook.T, factor)
     start = nearest(z, codebook)
     residual = z - torch.nn.functional.embedding(start, codebook)
-    one = torch.ones_like(residual[:, :1])
-    return (residual @ maps).scatter_add_(1, start.unsqueeze(1), one)
+    return residual, torch.cholesky_solve(codebook.T, factor).T, start
 
 
 def _values(weights: Tensor, codebook: Tensor, z: Tensor) -> Tensor:

@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from solvq.vector import _kernels
 from solvq.vector._check import check_floating
 
-ELEMENTS = 2**17  # of a chunk on the CPU: a few temporaries fit a cache
+ELEMENTS = 2**17  # for a thread to be worth its start
+
+Kernel = Callable[..., None]
 
 
-def _chunks(rows: Tensor) -> range:
-    """First rows of chunks, and as ``step`` their length."""
+def spans(rows: Tensor) -> list[tuple[int, int, int]]:
+    """First row, end and number of the parts of rows that torch's threads may share."""
     n_rows, width = rows.shape
-    return range(0, n_rows, max(1, n_rows if rows.is_cuda else ELEMENTS // width))
+    n_parts = max(1, min(torch.get_num_threads(), n_rows * width // ELEMENTS))
+    edges = [n_rows * i // n_parts for i in range(n_parts + 1)]
+    return [(edges[i], edges[i + 1], i) for i in range(n_parts)]
+
+
+def in_threads(kernel: Kernel, parts: list[tuple[int, int, int]], *arguments: Any) -> None:
+    """Run a kernel of `solvq.vector._kernels` on each of the parts of `spans`.
+
+    Numba's own threads are not safe under calls that run at once.
+    """
+    if len(parts) == 1:
+        kernel(*arguments, parts[0])
+        return
+    with ThreadPoolExecutor(len(parts)) as pool:
+        for job in [pool.submit(kernel, *arguments, part) for part in parts]:
+            job.result()
+
+
+def array(tensor: Tensor) -> NDArray[Any]:
+    """The numbers of a tensor on the CPU, contiguous, in its own memory if it is."""
+    numbers: NDArray[Any] = tensor.detach().contiguous().numpy()
+    return numbers
 
 
 def _threshold(rows: Tensor) -> Tensor:
@@ -27,52 +54,57 @@ def _threshold(rows: Tensor) -> Tensor:
     width = rows.shape[1]
     threshold = ((rows.sum(1, keepdim=True) - 1) / width).clamp_min(-1)
     for _ in range(width + 1):
-        above = torch.gt(rows, threshold, out=torch.empty_like(rows))
-        count = above.sum(1, keepdim=True)
-        total = above.mul_(rows).sum(1, keepdim=True)
-        higher = torch.maximum((total - 1) / count, threshold)
+        above = rows > threshold
+        higher = (torch.where(above, rows, 0).sum(1, keepdim=True) - 1) / above.sum(1, keepdim=True)
         if not (higher > threshold).any():
             break
-        threshold = higher
+        threshold = torch.maximum(threshold, higher)
     return threshold
+
+
+def projected(y: Tensor) -> Tensor:
+    """`project_rows` on any device; numbers at least 1 below the maximum get no weight."""
+    rows = y - y.amax(1, keepdim=True)
+    nothing = rows.sum(1, keepdim=True).isnan()
+    rows = rows.clamp_min(-1)
+    return torch.where(nothing, torch.nan, (rows - _threshold(rows)).clamp_min(0))
+
+
+def centred(weights: Tensor, grad: Tensor) -> Tensor:
+    """`centre_rows` on any device."""
+    support = weights > 0
+    total = torch.where(support, grad, 0).sum(1, keepdim=True)
+    return torch.where(support, grad - total / support.sum(1, keepdim=True), 0)
 
 
 @torch.library.custom_op("solvq::project_rows", mutates_args=())
 def project_rows(y: Tensor) -> Tensor:
     """`project_simplex` of an (N, K) tensor in float32 or float64; trusts its input."""
-    result = torch.empty_like(y)
-    chunks = _chunks(y)
-    for first in chunks:
-        rows = y[first : first + chunks.step]
-        rows = rows - rows.amax(1, keepdim=True)
-        positive = result[first : first + chunks.step]
-        torch.sub(rows, _threshold(rows), out=positive)
-        positive.clamp_min_(0)
+    if not y.is_cpu:
+        return projected(y.contiguous())
+    result = y.clone(memory_format=torch.contiguous_format)
+    in_threads(_kernels.project, spans(result), array(result))
     return result
 
 
 @torch.library.custom_op("solvq::centre_rows", mutates_args=())
 def centre_rows(weights: Tensor, grad: Tensor) -> Tensor:
     """``grad`` minus its mean over the support of the weights there, and zero elsewhere."""
-    result = torch.empty_like(weights)
-    chunks = _chunks(weights)
-    for first in chunks:
-        rows = slice(first, first + chunks.step)
-        support = torch.gt(weights[rows], 0, out=torch.empty_like(weights[rows]))
-        inside = torch.mul(grad[rows], support, out=result[rows])
-        mean = inside.sum(1, keepdim=True) / support.sum(1, keepdim=True)
-        inside -= support.mul_(mean)
+    if not weights.is_cpu:
+        return centred(weights.contiguous(), grad.contiguous())
+    result = torch.zeros_like(weights, memory_format=torch.contiguous_format)
+    in_threads(_kernels.centre, spans(result), array(weights), array(grad), array(result))
     return result
 
 
 @project_rows.register_fake
 def _(y: Tensor) -> Tensor:
-    return torch.empty_like(y)
+    return torch.empty_like(y, memory_format=torch.contiguous_format)
 
 
 @centre_rows.register_fake
 def _(weights: Tensor, grad: Tensor) -> Tensor:
-    return torch.empty_like(weights)
+    return torch.empty_like(weights, memory_format=torch.contiguous_format)
 
 
 def _save_weights(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:

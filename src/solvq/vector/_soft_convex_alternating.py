@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from solvq.vector._convex import ConvexQuantizer
@@ -38,6 +40,8 @@ class SoftConvexAlternatingQuantizer(ConvexQuantizer):
     with convex optimization", L4DC 2024, arXiv 2310.03004.
     """
 
+    signed: ClassVar[bool] = True
+
     def __init__(
         self,
         dim: int,
@@ -53,5 +57,6 @@ class SoftConvexAlternatingQuantizer(ConvexQuantizer):
         self.relative = check_flag("relative", relative)
         self.m = check_size("m", m)
 
-    def _weigh(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor | None]:
-        return alternating_weights(rows, codebook, self.alpha, self.m, self.relative), None
+    def _mix(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        weights = alternating_weights(rows, codebook, self.alpha, self.m, self.relative)
+        return weights @ codebook, weights, None

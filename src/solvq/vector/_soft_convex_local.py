@@ -51,8 +51,8 @@ class SoftConvexLocalQuantizer(ConvexQuantizer):
         self.tol = check_number("tol", tol, 0)
         self.max_iter = check_size("max_iter", max_iter)
 
-    def _weigh(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _mix(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         weights, gap, _ = solve_local(
             rows, codebook, self.alpha, tol=self.tol, max_iter=self.max_iter
         )
-        return weights, gap
+        return weights @ codebook, weights, gap

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from solvq.vector._convex import ConvexQuantizer
-from solvq.vector._functional import relaxed_weights
+from solvq.vector._functional import soft_convex_relaxed
 from solvq.vector._layout import NanPolicy
 from solvq.vector._parameters import check_flag
 
@@ -49,5 +49,5 @@ class SoftConvexRelaxedQuantizer(ConvexQuantizer):
         super().__init__(dim, n_codes, alpha, beta, nan_policy)
         self.relative = check_flag("relative", relative)
 
-    def _weigh(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor | None]:
-        return relaxed_weights(rows, codebook, self.alpha, self.relative), None
+    def _mix(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        return *soft_convex_relaxed(rows, codebook, self.alpha, self.relative), None

@@ -27,6 +27,7 @@ class CodeStore(nn.Module, ABC):
     n_indices: int | None = None  # length of the last axis of indices; None where there is none
     soft: ClassVar[bool] = False  # whether results have weights
     mixes: ClassVar[bool] = False  # whether values are mixtures by those weights in eval() too
+    signed: ClassVar[bool] = False  # whether weights may be negative
     certified: ClassVar[bool] = False  # whether forwards prove how good they are
     replaceable: ClassVar[bool] = True  # whether single codewords can be set
 
