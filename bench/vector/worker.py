@@ -1,0 +1,87 @@
+"""The process in which one method lives with one problem and runs when asked.
+
+Started by `bench.vector.process`, not by hand. Reads a task as one line of JSON, then commands,
+one a line: ``forward SECONDS`` and ``training SECONDS`` time that call until it has taken so long,
+``answer`` leaves the arrays to be judged in the task's file. Each gets one line of JSON back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from bench.timing import timed, use_processors
+from bench.vector.method import Bound, Method
+from bench.vector.problem import VectorProblem
+
+WARM_ROWS = 32  # of the run that loads and compiles what is loaded and compiled once
+LEAST_RUNS = 2  # a turn: the first may find caches that others have used
+LONG = 1.0  # seconds from which one run is a turn
+
+
+def table(kind: str) -> dict[str, Method]:
+    """The methods of a kind, ``layers`` or ``solvers``."""
+    if kind == "layers":
+        from bench.vector.layers import layers  # noqa: PLC0415
+
+        return layers()
+    from bench.vector.solvers import solvers  # noqa: PLC0415
+
+    return solvers()
+
+
+def turn(call: Callable[[], object], seconds: float, timeout: float) -> dict[str, Any]:
+    """Time a call some times in succession; CPU and wall seconds, and the largest extra memory."""
+    runs: list[dict[str, float]] = []
+    while not runs or (
+        runs[-1]["wall"] < LONG
+        and (len(runs) < LEAST_RUNS or sum(run["wall"] for run in runs) < seconds)
+    ):
+        runs.append(timed(call, timeout)[1])
+    times = {key: [run[key] for run in runs] for key in ("cpu", "wall")}
+    return {**times, "extra": max(run["extra"] for run in runs)}
+
+
+def obey(bound: Bound, command: list[str], task: dict[str, Any]) -> dict[str, Any]:
+    """Carry out one command."""
+    if command[0] == "answer":
+        np.savez(task["answer"], **bound.answer())
+        return {}
+    return turn(getattr(bound, command[0]), float(command[1]), task["timeout"])
+
+
+def main() -> None:
+    """Carry out commands until there are no more; what packages print goes to standard error."""
+    replies = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    task = json.loads(sys.stdin.readline())
+    use_processors(task["threads"])
+    warnings.simplefilter("ignore")
+    method = table(task["kind"])[task["method"]]
+    problem = VectorProblem(**task["problem"])
+    reason = method.missing()
+    if reason is not None:
+        print(json.dumps({"missing": reason}), file=replies, flush=True)
+        return
+    import torch  # noqa: PLC0415
+
+    torch.set_num_threads(task["threads"])
+    torch.manual_seed(problem.seed)
+    data = problem.load().first(method.rows(task["rows"] or problem.rows, problem.n_codes))
+    warm = method.bind(data.first(WARM_ROWS))
+    warm.forward()
+    warm.training()
+    bound = method.bind(data)
+    print(json.dumps({"rows": len(data.z)}), file=replies, flush=True)
+    for line in sys.stdin:
+        print(json.dumps(obey(bound, line.split(), task)), file=replies, flush=True)
+
+
+if __name__ == "__main__":
+    main()
