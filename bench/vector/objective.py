@@ -1,7 +1,7 @@
 """Every number reported about an answer, computed in float64 from the arrays handed back.
 
-The anchored problem of a latent z with nearest codeword c_k and codebook C (one codeword a row) is
-``min 1/2 |z - p C|^2 + a/2 |p - e_k|^2`` over ``p >= 0, sum p = 1`` with ``a = alpha tr(C C^T) / F``;
+The anchored problem of a latent z with nearest codeword c_k and codebook C, one codeword a row, is
+``min 1/2 |z - p C|^2 + a/2 |p - e_k|^2`` over ``p >= 0, sum p = 1``, ``a = alpha tr(C C^T) / F``;
 the local one has ``alpha/2 sum_j p_j |z - c_j|^2`` in place of the second term.
 """
 
@@ -99,9 +99,7 @@ def _certify(z: Array, codebook: Array, weights: Array, penalty: Penalty) -> Cer
         results.append((fit + ridge / 2 * norm, (pull * p).sum(1) - pull.min(1)))
     (objective, gap), (other, lower) = results
     better = lower < gap
-    return Certificate(
-        np.where(better, other, objective), np.where(better, lower, gap), infeasible
-    )
+    return Certificate(np.where(better, other, objective), np.where(better, lower, gap), infeasible)
 
 
 class Gradients(NamedTuple):
@@ -114,7 +112,7 @@ class Gradients(NamedTuple):
 def reference_gradients(
     z: Array, codebook: Array, weights: Array, cotangent: Array, penalty: Penalty
 ) -> Gradients:
-    """Gradients at the minimisers ``weights`` of the anchored problem, by the optimality conditions.
+    """Gradients at the minimisers ``weights`` of the anchored problem.
 
     On the support S with ``H = C_S C_S^T + a I`` solve ``[H 1; 1^T 0] [u; .] = [C_S w; 0]`` for
     each row's cotangent w, and with ``v = u C_S`` the gradient in z is v, that in C is

@@ -30,7 +30,8 @@ def minimisers(data: Data, penalty: Penalty) -> Array:
         problem.solve(solver="CLARABEL", **TIGHT)
         found.append(polish(row, words, ridge, int(start), p.value))
     weights = np.array(found)
-    worst = float((lambda c: (c.gap / c.objective).max())(certify(fine, words, weights, penalty)))
+    proof = certify(fine, words, weights, penalty)
+    worst = float((proof.gap / proof.objective).max())
     if worst > 1e-9:
         raise RuntimeError(f"the oracle's gap is {worst:.1e} of the objective: no oracle")
     return weights

@@ -65,7 +65,7 @@ class Process:
     """One method with one problem in a fresh interpreter."""
 
     def __init__(self, task: dict[str, Any], python: str, threads: int) -> None:
-        self.errors = tempfile.TemporaryFile("w+")
+        self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self.child = subprocess.Popen(
             [python, "-m", "bench.vector.worker"],
             stdin=subprocess.PIPE,

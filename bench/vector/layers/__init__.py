@@ -4,8 +4,8 @@ Needs torch. Adding one: one class, one line in `layers`.
 """
 
 from bench.vector.layers.functions import ALPHAS, Exact, Relaxed
-from bench.vector.layers.peers import Peer
 from bench.vector.layers.ours import OurLayer
+from bench.vector.layers.peers import Peer
 from bench.vector.layers.plain import PlainGather
 from bench.vector.method import Method
 from solvq.vector import METHODS

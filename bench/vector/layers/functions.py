@@ -34,9 +34,7 @@ class Codebook(nn.Module):
         return Output(values, None, weights)
 
 
-def bind_function(
-    function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], data: Data
-) -> Bound:
+def bind_function(function: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], data: Data) -> Bound:
     """Bind a function of latents and codebook."""
 
     def build() -> Layer:
