@@ -89,16 +89,18 @@ advice; solvq in float32 unless the name says else. tight: mode="dense", eps 1e-
         penalty = every[YARDSTICK].penalty()
         if penalty is None:
             raise RuntimeError("the yardstick solves no problem")
+        methods = {name: every[name] for name in names}
         entries, code = [], 0
         for problem in problems(options):
-            packages = {name: every[name].package for name in names}
             rows = min(problem.rows, JUDGED_LARGE if problem.n_codes >= LARGE else JUDGED)
-            results = measure("solvers", packages, problem, effort(options), rows)
+            results = measure("solvers", methods, problem, effort(options), rows)
             marks = judge(problem, rows, results, penalty)
             stated = goals(problem, results, YARDSTICK)
             print(text(problem, results, marks, YARDSTICK), end="\n\n", flush=True)
             print("\n".join(goal.line() for goal in stated), end="\n\n", flush=True)
-            failed = {n for n in names if packages[n] == "solvq" and results[n].status == "failed"}
+            failed = {
+                n for n in names if methods[n].package == "solvq" and results[n].status == "failed"
+            }
             wrong = YARDSTICK in marks and marks[YARDSTICK]["excess"] > 2 * every[YARDSTICK].tol
             code |= int(bool(failed) or wrong)
             entries.append(entry(problem, results, marks, stated))

@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 
 from bench.suites._vector import VectorSuite, chosen, effort
-from bench.vector.method import Penalty
+from bench.vector.method import Method, Penalty
 from bench.vector.objective import certify, quantization_error
 from bench.vector.problem import Data, VectorProblem
 from bench.vector.process import Measurement, measure
@@ -83,10 +83,10 @@ grid's maps: theirs starts at random, ours (finite-scalar) from the data."""
         every = layers()
         names = chosen(options.methods, every, YARDSTICK)
         claims = {name: every[name].penalty() for name in names}
+        methods = {name: every[name] for name in names}
         entries, code = [], 0
         for problem in problems(options):
-            packages = {name: every[name].package for name in names}
-            results = measure("layers", packages, problem, effort(options))
+            results = measure("layers", methods, problem, effort(options))
             data = problem.load()
             marks = {name: scores(data, results[name], claims[name]) for name in names}
             print(text(problem, results, marks), end="\n\n", flush=True)
@@ -94,7 +94,7 @@ grid's maps: theirs starts at random, ours (finite-scalar) from the data."""
             relaxed = [name for name in names if "relaxed" in name]
             stated = goals(problem, results, exact, relaxed)
             print("\n".join(goal.line() for goal in stated), end="\n\n", flush=True)
-            code |= broken(results, packages, marks)
+            code |= broken(results, methods, marks)
             entries.append(entry(problem, results, marks, stated))
         return entries, code
 
@@ -147,11 +147,11 @@ def text(
 
 def broken(
     results: dict[str, Measurement],
-    packages: dict[str, str],
+    methods: dict[str, Method],
     marks: dict[str, dict[str, float | None]],
 ) -> int:
     """1 if a layer of solvq failed, or an exact one missed its tolerance."""
-    failed = any(r.status == "failed" and packages[n] == "solvq" for n, r in results.items())
+    failed = any(r.status == "failed" and methods[n].package == "solvq" for n, r in results.items())
     gaps = [mark["gap"] for mark in marks.values() if mark["gap"] is not None]
     return int(failed or (bool(gaps) and float(np.max(gaps)) > 2 * TOLERANCE))
 

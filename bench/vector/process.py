@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.vector.method import Method
 from bench.vector.problem import Array, VectorProblem
 
 ROOT = Path(__file__).parents[2]
@@ -121,8 +123,9 @@ class Process:
 
     def close(self) -> None:
         """Let the process end."""
-        if self.child.stdin is not None and self.child.poll() is None:
-            self.child.stdin.close()
+        if self.child.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self.child.stdin.close()
         try:
             self.child.wait(10)
         except subprocess.TimeoutExpired:
@@ -134,14 +137,20 @@ class Process:
 
 
 def measure(
-    kind: str, names: dict[str, str], problem: VectorProblem, effort: Effort, judged: int = 0
+    kind: str,
+    methods: dict[str, Method],
+    problem: VectorProblem,
+    effort: Effort,
+    judged: int = 0,
 ) -> dict[str, Measurement]:
-    """Measure methods of a kind, given by name with their package, on one problem.
+    """Measure methods of a kind on one problem; a slow or broken one is reported, never dropped.
 
     ``judged`` is the number of rows of the answer, 0 for all; the answer is then that of a process
     of its own.
     """
+    results = {name: unavailable(method, effort) for name, method in methods.items()}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        file = Path(folder) / "answer.npz"
 
         def start(name: str, rows: int) -> Process:
             task = {
@@ -151,20 +160,31 @@ def measure(
                 "rows": rows,
                 "threads": effort.threads,
                 "timeout": effort.timeout,
-                "answer": str(Path(folder) / "answer.npz"),
+                "answer": str(file),
             }
-            python = sys.executable if names[name] == "solvq" else effort.peer_python
-            return Process(task, python, effort.threads)
+            return Process(task, interpreter(methods[name], effort), effort.threads)
 
-        running = {name: start(name, 0) for name in names}
+        running = {name: start(name, 0) for name, missing in results.items() if missing is None}
         take_turns(list(running.values()), effort)
         for name, process in running.items():
             speaker = start(name, judged) if judged and process.going else process
-            collect(speaker, process.result, Path(folder) / "answer.npz", effort)
+            collect(speaker, process.result, file, effort)
             for one in {id(process): process, id(speaker): speaker}.values():
                 one.close()
+            results[name] = process.result
             progress(f"{problem.name}  {name}: {brief(process.result)}")
-    return {name: process.result for name, process in running.items()}
+    return {name: result for name, result in results.items() if result is not None}
+
+
+def interpreter(method: Method, effort: Effort) -> str:
+    """Return the Python that a method runs in."""
+    return sys.executable if method.package == "solvq" else effort.peer_python
+
+
+def unavailable(method: Method, effort: Effort) -> Measurement | None:
+    """Return why a method of this interpreter cannot run; others tell by themselves."""
+    reason = method.missing() if interpreter(method, effort) == sys.executable else None
+    return None if reason is None else Measurement("skipped", reason)
 
 
 def take_turns(processes: Sequence[Process], effort: Effort) -> None:

@@ -12,7 +12,7 @@ from bench.vector.method import Bound, Method, Penalty
 from bench.vector.problem import Data
 from bench.vector.solvers._solver import FEW, LARGE, bind_solver, ridge_of, starts
 
-TIGHT: dict[str, Any] = {"mode": "dense", "eps": 1e-8, "max_iters": 100000}
+TIGHT: dict[str, Any] = {"eps": 1e-8, "max_iters": 100000}
 
 
 @final
@@ -49,10 +49,12 @@ class Cvxpylayers(Method):
         limits = [p >= 0, cvxpy.sum(p) == 1, residual == z - words.T @ p]
         problem = cvxpy.Problem(cvxpy.Minimize(cost), limits)
         layer = CvxpyLayer(problem, parameters=[z, words, e], variables=[p])
-        settings = TIGHT if self.tight else {}
 
         def weights_of(latents: Tensor, codebook: Tensor) -> Tensor:
             nearest = starts(latents, codebook)
+            settings = dict(TIGHT) if self.tight else {}
+            if self.tight and torch.is_grad_enabled():
+                settings["mode"] = "dense"  # without gradients the package refuses the word
             found: Tensor = layer(latents, codebook, nearest, solver_args=settings)[0]
             return found
 
