@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import subprocess
 import sys
 from abc import abstractmethod
 from collections.abc import Collection
@@ -40,6 +41,7 @@ class VectorSuite(Suite):
     def run(self, options: argparse.Namespace) -> int:
         """Print the head, the study and the notes; write the JSON file."""
         facts = environment(self._packages(), options.seed, options.threads)
+        facts["versions"] |= peer_versions(options, facts["versions"])
         print(f"{options.suite}: {self.summary}\n\n{environment_text(facts)}\n", flush=True)
         results, code = self._study(options)
         print(self.notes)
@@ -55,6 +57,21 @@ class VectorSuite(Suite):
     @abstractmethod
     def _study(self, options: argparse.Namespace) -> tuple[list[dict[str, Any]], int]:
         """Run and print; what goes into the JSON file, and the exit code."""
+
+
+def peer_versions(options: argparse.Namespace, versions: dict[str, str]) -> dict[str, str]:
+    """Ask the interpreter of the peers, if it is another one, for what this one does not have."""
+    python = effort(options).peer_python
+    wanted = [package for package, version in versions.items() if version == "not installed"]
+    if python == sys.executable or not wanted:
+        return {}
+    asked = f"import json; from importlib.metadata import version; names = {wanted!r}\n"
+    asked += "print(json.dumps({name: version(name) for name in names}))"
+    reply = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=False)
+    if reply.returncode:
+        return {}
+    found: dict[str, str] = json.loads(reply.stdout)
+    return {name: f"{version} (peers' interpreter)" for name, version in found.items()}
 
 
 def effort(options: argparse.Namespace) -> Effort:
