@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 DIMS, CODES, ALPHAS = (16, 64, 256), (32, 128, 512, 2048), (1e-3, 1e-2, 0.1, 1.0, 10.0)
 QUICK_DIMS, QUICK_CODES = (16, 64), (32, 512)
 ROWS, QUICK_ROWS = 256, 64
+ROUNDING = 2e-6  # relative excess of an objective that float32 may leave
 
 
 class Case(NamedTuple):
@@ -40,7 +41,7 @@ class VectorAblation(VectorSuite):
 alpha        relative penalty, a = alpha tr(C C^T) / F
 error        sum |z - z_q|^2 / sum |z|^2
 excess       mean objective over the least that a method reached for each latent, minus 1, in
-             percent; - where weights are not on the simplex, so that it says nothing
+             percent; 0 below 2e-4; - where weights leave the simplex by more than rounding, 1e-5
 us           CPU microseconds a latent, best of runs that take turns, forward only
 max gap      largest Frank-Wolfe gap over objective of exact 50, over latents and penalties
 gradient n   n accelerated projected gradient steps with restarts from the nearest codeword
@@ -136,8 +137,7 @@ def text(case: Case, names: list[str], found: dict[float, dict[str, Point]]) -> 
         row = [name]
         for points in found.values():
             point = points[name]
-            excess = number(100 * max(0.0, point.excess), 2) if point.lawful else "-"
-            row += [number(point.error), excess, number(1e6 * min(point.seconds))]
+            row += [number(point.error), percent(point), number(1e6 * min(point.seconds))]
         rows.append(row)
     lines = [case.name, table(header, rows)]
     if "exact 50" in names:
@@ -146,6 +146,13 @@ def text(case: Case, names: list[str], found: dict[float, dict[str, Point]]) -> 
         mse = next(iter(found.values()))["nearest"].mse
         lines.append(f"mean square an entry of nearest: {mse:.5f}; others in proportion to error")
     return "\n".join(lines)
+
+
+def percent(point: Point) -> str:
+    """Excess of the objective; 0 where it is no more than the rounding of float32."""
+    if not point.lawful:
+        return "-"
+    return "0" if point.excess < ROUNDING else number(100 * point.excess, 2)
 
 
 def entry(case: Case, alpha: float, points: dict[str, Point]) -> dict[str, Any]:

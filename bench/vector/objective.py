@@ -40,6 +40,18 @@ def squared_error(z: Array, values: Array) -> Array:
     return np.square(z.astype(np.float64) - values).sum(1)
 
 
+def violation(weights: Array) -> Array:
+    """Largest violation of ``p >= 0`` and ``sum p = 1`` by each row."""
+    p = weights.astype(np.float64)
+    return np.maximum(np.maximum(-p.min(1), 0), np.abs(p.sum(1) - 1))
+
+
+def rounded(weights: Array) -> Array:
+    """Weights in float64 without the violations that rounding has left."""
+    p = np.maximum(weights.astype(np.float64), 0)
+    return p / p.sum(1, keepdims=True)
+
+
 def absolute(penalty: Penalty, codebook: Array) -> float:
     """Penalty of the anchored problem as it stands before ``|p - e|^2 / 2``."""
     return penalty.alpha * float(np.square(codebook, dtype=np.float64).sum()) / codebook.shape[1]
@@ -81,7 +93,7 @@ def certify(z: Array, codebook: Array, weights: Array, penalty: Penalty) -> Cert
 def _certify(z: Array, codebook: Array, weights: Array, penalty: Penalty) -> Certificate:
     """Certificate of some rows; in ties that of the choice that proves more."""
     p = weights.astype(np.float64)
-    infeasible = np.maximum(-p.min(1), np.abs(p.sum(1) - 1))
+    infeasible = violation(p)
     residual = p @ codebook - z
     fit = np.square(residual).sum(1) / 2
     slope = residual @ codebook.T
