@@ -162,7 +162,7 @@ def entry(case: Case, alpha: float, points: dict[str, Point]) -> dict[str, Any]:
         "dim": case.dim,
         "n_codes": case.n_codes,
         "alpha": alpha,
-        "methods": {name: point._asdict() for name, point in points.items()},
+        "methods": {n: point._asdict() | {"lawful": point.lawful} for n, point in points.items()},
     }
 
 

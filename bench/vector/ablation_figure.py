@@ -23,7 +23,9 @@ def draw(axes: Axes, entry: dict[str, Any]) -> None:
             paths.setdefault(family, []).append(place)
         else:
             marker, colour = MARKS[family]
-            axes.scatter(*place, marker=marker, s=28, color=colour, label=family, zorder=3)
+            face = colour if point["lawful"] else "none"
+            style = {"marker": marker, "facecolors": face, "edgecolors": colour}
+            axes.scatter(*place, s=28, label=family, zorder=3, **style)
     for family, places in paths.items():
         axes.plot(*zip(*places, strict=True), ".-", color=LINES[family], label=family, linewidth=1)
     axes.set(xscale="log", yscale="log")
@@ -50,7 +52,7 @@ def save(entries: list[dict[str, Any]], alpha: float, facts: dict[str, Any], out
     figure.supylabel("quantization error |z - z_q|² / |z|²", fontsize=8)
     figure.supxlabel(
         f"CPU microseconds a latent; relative penalty {alpha:g}; points of a line: 5, 10, 20, 50 "
-        "steps and at most 1, 2, 3, 5, 10, 50 rounds\n"
+        "steps and at most 1, 2, 3, 5, 10, 50 rounds; hollow: weights not on the simplex\n"
         f"{facts['command']}; commit {facts['commit'][:12]}, seed {facts['seed']}, "
         f"{facts['processor']}",
         fontsize=6,
