@@ -145,32 +145,29 @@ def measure(
 ) -> dict[str, Measurement]:
     """Measure methods of a kind on one problem; a slow or broken one is reported, never dropped.
 
-    ``judged`` is the number of rows of the answer, 0 for all; the answer is then that of a process
-    of its own.
+    ``judged`` is the number of rows of the answer, the same for all methods; 0 for all rows.
     """
     results = {name: unavailable(method, effort) for name, method in methods.items()}
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "answer.npz"
 
-        def start(name: str, rows: int) -> Process:
+        def start(name: str) -> Process:
             task = {
                 "kind": kind,
                 "method": name,
                 "problem": asdict(problem),
-                "rows": rows,
+                "judged": judged,
                 "threads": effort.threads,
                 "timeout": effort.timeout,
                 "answer": str(file),
             }
             return Process(task, interpreter(methods[name], effort), effort.threads)
 
-        running = {name: start(name, 0) for name, missing in results.items() if missing is None}
+        running = {name: start(name) for name, missing in results.items() if missing is None}
         take_turns(list(running.values()), effort)
         for name, process in running.items():
-            speaker = start(name, judged) if judged and process.going else process
-            collect(speaker, process.result, file, effort)
-            for one in {id(process): process, id(speaker): speaker}.values():
-                one.close()
+            collect(process, file, effort)
+            process.close()
             results[name] = process.result
             progress(f"{problem.name}  {name}: {brief(process.result)}")
     return {name: result for name, result in results.items() if result is not None}
@@ -200,13 +197,11 @@ def take_turns(processes: Sequence[Process], effort: Effort) -> None:
         progress(f"round {repeat + 1} of {effort.repeats}")
 
 
-def collect(process: Process, result: Measurement, file: Path, effort: Effort) -> None:
+def collect(process: Process, file: Path, effort: Effort) -> None:
     """Read the arrays to be judged into the result."""
     if process.going and process.ask("answer", 20 * effort.timeout) is not None:
         with np.load(file) as arrays:
-            result.arrays = {name: arrays[name] for name in arrays.files}
-    if not process.going:
-        result.status, result.reason = process.result.status, process.result.reason
+            process.result.arrays = {name: arrays[name] for name in arrays.files}
 
 
 def brief(result: Measurement) -> str:

@@ -18,7 +18,7 @@ import numpy as np
 
 from bench.timing import timed, use_processors
 from bench.vector.method import Bound, Method
-from bench.vector.problem import VectorProblem
+from bench.vector.problem import Data, VectorProblem
 
 WARM_ROWS = 32  # of the run that loads and compiles what is loaded and compiled once
 LEAST_RUNS = 2  # a turn: the first may find caches that others have used
@@ -48,10 +48,12 @@ def turn(call: Callable[[], object], seconds: float, timeout: float) -> dict[str
     return {**times, "extra": max(run["extra"] for run in runs)}
 
 
-def obey(bound: Bound, command: list[str], task: dict[str, Any]) -> dict[str, Any]:
-    """Carry out one command."""
+def obey(method: Method, data: Data, bound: Bound, command: list[str], task: dict[str, Any]) -> Any:
+    """Carry out one command and return the reply."""
     if command[0] == "answer":
-        np.savez(task["answer"], **bound.answer())
+        judged = task["judged"]
+        speaker = method.bind(data.first(judged)) if judged else bound
+        np.savez(task["answer"], **speaker.answer())
         return {}
     return turn(getattr(bound, command[0]), float(command[1]), task["timeout"])
 
@@ -73,14 +75,15 @@ def main() -> None:
 
     torch.set_num_threads(task["threads"])
     torch.manual_seed(problem.seed)
-    data = problem.load().first(method.rows(task["rows"] or problem.rows, problem.n_codes))
+    data = problem.load().first(method.rows(problem.rows, problem.n_codes))
     warm = method.bind(data.first(WARM_ROWS))
     warm.forward()
     warm.training()
     bound = method.bind(data)
     print(json.dumps({"rows": len(data.z)}), file=replies, flush=True)
     for line in sys.stdin:
-        print(json.dumps(obey(bound, line.split(), task)), file=replies, flush=True)
+        reply = obey(method, data, bound, line.split(), task)
+        print(json.dumps(reply), file=replies, flush=True)
 
 
 if __name__ == "__main__":
