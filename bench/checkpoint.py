@@ -19,7 +19,7 @@ from safetensors.numpy import load_file, save_file
 
 from bench.environment import environment, environment_text
 from bench.report import lines_up, number
-from bench.worker import timed
+from bench.timing import timed
 from solvq import checkpoint
 
 METHODS = ("optimal", "kmeans")

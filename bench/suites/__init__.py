@@ -1,10 +1,20 @@
 """The suites. Adding one: one file here, one line in `SUITES`."""
 
-from bench.suites import scalar_exact, scalar_methods, scalar_rows
+from bench.suites import (
+    scalar_exact,
+    scalar_methods,
+    scalar_rows,
+    vector_ablation,
+    vector_exact,
+    vector_speed,
+)
 from bench.suites._base import Suite
 
 SUITES: dict[str, Suite] = {
     "scalar-exact": scalar_exact.SUITE,
     "scalar-methods": scalar_methods.SUITE,
     "scalar-rows": scalar_rows.SUITE,
+    "vector-speed": vector_speed.SUITE,
+    "vector-exact": vector_exact.SUITE,
+    "vector-ablation": vector_ablation.SUITE,
 }
