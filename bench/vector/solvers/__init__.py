@@ -17,7 +17,7 @@ def solvers() -> dict[str, Method]:
     """Every solver by name, in the order of the tables."""
     rows: list[Method] = [
         Ours(YARDSTICK, ALPHA, 1e-3),
-        Ours("solvq 1e-3 (few)", ALPHA, 1e-3 (few)=True),
+        Ours("solvq 1e-3 (few)", ALPHA, 1e-3, few=True),
         Ours("solvq 1e-6", ALPHA, 1e-6),
         Ours("solvq float64", ALPHA, 1e-9, double=True),
         Qpth(ALPHA),
