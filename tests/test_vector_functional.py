@@ -56,7 +56,8 @@ def test_objective_of_interior_point(size: tuple[int, int], alpha: float) -> Non
 @pytest.mark.parametrize("size", [(2, 2048), (16, 2048), (64, 512), (256, 2048)])
 def test_certificate_and_simplex(size: tuple[int, int], alpha: float, dtype: torch.dtype) -> None:
     z, codebook = (t.to(dtype) for t in draw(24, *size))
-    weights, gap, n_iter = vector.solve(z, codebook, alpha)
+    weights, values, gap, n_iter = vector.solve(z, codebook, alpha)
+    torch.testing.assert_close(values, weights @ codebook)
     wide, words = z.double(), codebook.double()
     penalty = penalty_of(alpha, words)
     first = oracles.one_hot_nearest(wide, words)

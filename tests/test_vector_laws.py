@@ -238,7 +238,7 @@ def test_operators_keep_torchs_contract() -> None:
     ops = torch.ops.solvq
     for cost in (None, torch.rand(4, 6, dtype=torch.float64, requires_grad=True)):
         arguments = (z, codebook, alpha, start, cost, 1e-6, 100)
-        torch.library.opcheck(ops.soft_convex_weights.default, arguments)
+        torch.library.opcheck(ops.soft_convex.default, arguments)
     torch.library.opcheck(ops.project_rows.default, (torch.randn(4, 6, requires_grad=True),))
 
 

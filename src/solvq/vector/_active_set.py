@@ -11,7 +11,7 @@ from torch import Tensor
 
 from solvq.vector._system import System, descend, front
 
-ENTRANTS = 10  # codewords that may join a row's working set in its first round
+ENTRANTS = 8  # codewords that may join a row's working set in its first round
 ELEMENTS = {"cpu": 2**21}  # of a temporary; what a cache holds
 ELEMENTS_ELSEWHERE = 2**26
 COARSE = 1e-4  # of the objective: a gap that rounding to float32 alone should not leave

@@ -14,17 +14,22 @@ from solvq.vector._system import System
 class Solution(NamedTuple):
     """Weights with their certificate.
 
-    ``weights`` (N, K) lie on the simplex; the objective is at most ``gap`` (N,), the Frank-Wolfe
-    gap, above its minimum; ``n_iter`` (N,) counts rounds. Only the weights are differentiable.
+    ``weights`` (N, K) lie on the simplex, ``values`` (N, F) are ``weights @ codebook``; both are
+    differentiable. The objective is at most ``gap`` (N,), the Frank-Wolfe gap, above its minimum;
+    ``n_iter`` (N,) counts rounds.
     """
 
     weights: Tensor
+    values: Tensor
     gap: Tensor
     n_iter: Tensor
 
 
-@torch.library.custom_op("solvq::soft_convex_weights", mutates_args=())
-def soft_convex_weights(
+Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+@torch.library.custom_op("solvq::soft_convex", mutates_args=())
+def soft_convex(
     z: Tensor,
     codebook: Tensor,
     ridge: Tensor,
@@ -32,13 +37,17 @@ def soft_convex_weights(
     cost: Tensor | None,
     tol: float,
     max_iter: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights, gaps and rounds of a `Problem`, differentiable in its four float tensors."""
+) -> Outputs:
+    """`Solution` of a `Problem`, differentiable in its four float tensors.
+
+    The values are an output, so that their gradient meets the codewords of the supports only.
+    """
     with torch.autocast(z.device.type, enabled=False):
-        return minimise(Problem(z, codebook, ridge, start, cost), tol, max_iter)
+        weights, gap, n_iter = minimise(Problem(z, codebook, ridge, start, cost), tol, max_iter)
+        return weights, weights @ codebook, gap, n_iter
 
 
-@soft_convex_weights.register_fake
+@soft_convex.register_fake
 def _(
     z: Tensor,
     codebook: Tensor,
@@ -47,32 +56,43 @@ def _(
     cost: Tensor | None,
     tol: float,
     max_iter: int,
-) -> tuple[Tensor, Tensor, Tensor]:
-    n_rows = z.shape[0]
-    return z.new_empty(n_rows, codebook.shape[0]), z.new_empty(n_rows), torch.empty_like(start)
+) -> Outputs:
+    weights = z.new_empty(z.shape[0], codebook.shape[0])
+    return weights, z.new_empty(z.shape), z.new_empty(z.shape[0]), torch.empty_like(start)
 
 
 @torch.library.custom_op("solvq::soft_convex_tangent", mutates_args=())
-def soft_convex_tangent(codebook: Tensor, ridge: Tensor, weights: Tensor, grad: Tensor) -> Tensor:
-    """Derivative of the weights in the linear term, times ``grad``; both are (N, K).
+def soft_convex_tangent(
+    codebook: Tensor, ridge: Tensor, weights: Tensor, to_weights: Tensor | None, to_values: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Derivative of the weights in the linear term, times a gradient, and its mixture.
 
     Each row u minimises ``1/2 u^T H u - g^T u`` over the u of zero sum on the support of the
-    weights, with ``H = C C^T + ridge I``.
+    weights, with ``H = C C^T + ridge I`` and ``g = to_values C^T + to_weights``; returned are u
+    (N, K) and ``u C`` (N, F).
     """
     with torch.autocast(codebook.device.type, enabled=False):
-        codebook = codebook - codebook.mean(0)
-        result = torch.zeros_like(weights)
+        codebook = codebook - codebook.mean(0)  # as u sums to zero, this changes nothing
+        result, shift = torch.zeros_like(weights), torch.zeros_like(to_values)
         for rows, width in pieces((weights > 0).sum(1), codebook.shape[1]):
             index, active = _supports(weights.index_select(0, rows) > 0, width)
-            slope = grad.index_select(0, rows).gather(1, index)
-            system = System(torch.nn.functional.embedding(index, codebook), ridge)
-            factor = system.factor(active)
-            step = system.step(active, factor, slope, 0.0)
-            left = slope - system.apply(step.unsqueeze(2)).squeeze(2)
-            step = step + system.step(active, factor, left, -step.sum(1, keepdim=True))
+            words = torch.nn.functional.embedding(index, codebook)
+            slope = (words @ to_values.index_select(0, rows).unsqueeze(2)).squeeze(2)
+            if to_weights is not None:
+                slope = slope + to_weights.index_select(0, rows).gather(1, index)
+            step = _zero_sum_step(System(words, ridge), active, slope)
             fresh = torch.zeros_like(result[: len(rows)])
             result[rows] = fresh.scatter_add_(1, index, step)
-        return result
+            shift[rows] = (step.unsqueeze(1) @ words).squeeze(1)
+        return result, shift
+
+
+def _zero_sum_step(system: System, active: Tensor, slope: Tensor) -> Tensor:
+    """Minimise ``1/2 u^T H u - slope^T u`` over u of zero sum on the active set, refined once."""
+    factor = system.factor(active)
+    step = system.step(active, factor, slope, 0.0)
+    left = slope - system.apply(step.unsqueeze(2)).squeeze(2)
+    return step + system.step(active, factor, left, -step.sum(1, keepdim=True))
 
 
 def _supports(mask: Tensor, width: int) -> tuple[Tensor, Tensor]:
@@ -86,8 +106,10 @@ def _supports(mask: Tensor, width: int) -> tuple[Tensor, Tensor]:
 
 
 @soft_convex_tangent.register_fake
-def _(codebook: Tensor, ridge: Tensor, weights: Tensor, grad: Tensor) -> Tensor:
-    return torch.empty_like(weights)
+def _(
+    codebook: Tensor, ridge: Tensor, weights: Tensor, to_weights: Tensor | None, to_values: Tensor
+) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(weights), torch.empty_like(to_values)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
@@ -95,20 +117,22 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
     z, codebook, ridge, start, cost, _, _ = inputs
     ctx.anchored = cost is None
     ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(output[1])
-    ctx.save_for_backward(z, codebook, ridge, start, output[0])
+    ctx.mark_non_differentiable(output[2])
+    ctx.save_for_backward(z, codebook, ridge, start, *output[:2])
 
 
-def _backward(ctx: Any, grad: Tensor | None, *_: Any) -> tuple[Tensor | None, ...]:
+def _backward(
+    ctx: Any, to_weights: Tensor | None, to_values: Tensor | None, *_: Any
+) -> tuple[Tensor | None, ...]:
     """Implicit differentiation of the optimality conditions on the support."""
-    if grad is None:
+    if to_weights is None and to_values is None:
         return None, None, None, None, None, None, None
-    z, codebook, ridge, start, weights = ctx.saved_tensors
+    z, codebook, ridge, start, weights, values = ctx.saved_tensors
+    if to_values is None:
+        to_values = torch.zeros_like(values)
     with torch.autocast(z.device.type, enabled=False):
-        tangent = soft_convex_tangent(codebook, ridge, weights, grad)
-        shift = tangent @ codebook
-        residual = z - weights @ codebook
-        words = tangent.T @ residual - weights.T @ shift
+        tangent, shift = soft_convex_tangent(codebook, ridge, weights, to_weights, to_values)
+        words = tangent.T @ (z - values) + weights.T @ (to_values - shift)
         penalty = -(tangent * weights).sum()
         if not ctx.anchored:
             return shift, words, penalty, None, -tangent, None, None
@@ -124,5 +148,5 @@ def _refuse(ctx: Any, *grads: Any) -> tuple[None, ...]:
     )
 
 
-soft_convex_weights.register_autograd(_backward, setup_context=_save)
+soft_convex.register_autograd(_backward, setup_context=_save)
 soft_convex_tangent.register_autograd(_refuse)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from solvq.vector import _exact
 from solvq.vector._check import (
     absolute,
     check_alpha,
@@ -13,7 +14,7 @@ from solvq.vector._check import (
     computed,
 )
 from solvq.vector._distance import nearest
-from solvq.vector._exact import Solution, soft_convex_weights
+from solvq.vector._exact import Solution
 from solvq.vector._modes import without_autocast
 from solvq.vector._relaxed import mix_rows, scores
 
@@ -36,8 +37,9 @@ def solve(
     Returns
     -------
     Solution
-        ``weights`` (N, K), in float64 if ``z`` or ``codebook`` is, else in float32; ``gap`` (N,),
-        an upper bound on how far the objective is above its minimum; ``n_iter`` (N,), rounds.
+        ``weights`` (N, K) and ``values`` (N, F), in float64 if ``z`` or ``codebook`` is, else in
+        float32; ``gap`` (N,), an upper bound on how far the objective is above its minimum;
+        ``n_iter`` (N,), rounds.
     """
     check_latents(z, codebook)
     check_alpha(alpha)
@@ -46,7 +48,7 @@ def solve(
         z, codebook = computed(z, codebook)
         ridge = absolute(alpha, codebook, relative)
         start = nearest(z, codebook)
-        return Solution(*soft_convex_weights(z, codebook, ridge, start, None, tol, max_iter))
+        return Solution(*_exact.soft_convex(z, codebook, ridge, start, None, tol, max_iter))
 
 
 def solve_local(
@@ -68,8 +70,9 @@ def solve_local(
         squares = near.square().sum(1, keepdim=True) + far.square().sum(1)
         cost = absolute(alpha, words, relative=False) / 2 * (squares - 2 * near @ far.T)
         start = nearest(fine, words)
-        weights, gap, n_iter = soft_convex_weights(fine, words, ridge, start, cost, tol, max_iter)
-        return Solution(weights.to(dtype), gap.to(dtype), n_iter)
+        found = _exact.soft_convex(fine, words, ridge, start, cost, tol, max_iter)
+        weights, values, gap, n_iter = found
+        return Solution(weights.to(dtype), values.to(dtype), gap.to(dtype), n_iter)
 
 
 def soft_convex(
@@ -124,8 +127,8 @@ def soft_convex(
     Gautam, Pryzant, Yang, Zhu, Sojoudi, "Soft convex quantization: revisiting vector quantization
     with convex optimization", L4DC 2024, arXiv 2310.03004.
     """
-    weights = solve(z, codebook, alpha, relative, tol=tol, max_iter=max_iter).weights
-    return _values(weights, codebook, z), weights
+    found = solve(z, codebook, alpha, relative, tol=tol, max_iter=max_iter)
+    return found.values.to(z.dtype), found.weights
 
 
 def soft_convex_local(
@@ -139,8 +142,8 @@ def soft_convex_local(
     compares squared distances and needs no scale. Parameters, results and errors are otherwise
     those of `soft_convex`.
     """
-    weights = solve_local(z, codebook, alpha, tol=tol, max_iter=max_iter).weights
-    return _values(weights, codebook, z), weights
+    found = solve_local(z, codebook, alpha, tol=tol, max_iter=max_iter)
+    return found.values.to(z.dtype), found.weights
 
 
 def soft_convex_relaxed(
@@ -172,7 +175,8 @@ def soft_convex_alternating(
     otherwise those of `soft_convex`; ``m`` is an integer >= 1.
     """
     weights = alternating_weights(z, codebook, alpha, m, relative)
-    return _values(weights, codebook, z), weights
+    with without_autocast(z):
+        return (weights @ codebook.to(weights.dtype)).to(z.dtype), weights
 
 
 def alternating_weights(
@@ -205,9 +209,3 @@ def _unconstrained(
     start = nearest(z, codebook)
     residual = z - torch.nn.functional.embedding(start, codebook)
     return residual, torch.cholesky_solve(codebook.T, factor).T, start
-
-
-def _values(weights: Tensor, codebook: Tensor, z: Tensor) -> Tensor:
-    """``weights @ codebook`` in the precision of the weights, then in the dtype of ``z``."""
-    with without_autocast(z):
-        return (weights @ codebook.to(weights.dtype)).to(z.dtype)

@@ -63,7 +63,7 @@ class SoftConvexQuantizer(ConvexQuantizer):
         self.max_iter = check_size("max_iter", max_iter)
 
     def _mix(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        weights, gap, _ = solve(
+        found = solve(
             rows, codebook, self.alpha, self.relative, tol=self.tol, max_iter=self.max_iter
         )
-        return weights @ codebook, weights, gap
+        return found.values, found.weights, found.gap

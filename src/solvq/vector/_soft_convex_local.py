@@ -52,7 +52,5 @@ class SoftConvexLocalQuantizer(ConvexQuantizer):
         self.max_iter = check_size("max_iter", max_iter)
 
     def _mix(self, rows: Tensor, codebook: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        weights, gap, _ = solve_local(
-            rows, codebook, self.alpha, tol=self.tol, max_iter=self.max_iter
-        )
-        return weights @ codebook, weights, gap
+        found = solve_local(rows, codebook, self.alpha, tol=self.tol, max_iter=self.max_iter)
+        return found.values, found.weights, found.gap
