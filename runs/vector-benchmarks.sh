@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the docs quote of the vector half: layers, solvers, ablation, one run each, into reports/.
-# About an hour on one core, 5 GB. Needs `.[test,bench]`; PEERS is the interpreter of an
+# About half an hour on one core, 5 GB. Needs `.[test,bench]`; PEERS is the interpreter of an
 # environment with torch, cvxpylayers and qpth (qpth asks for numpy below 2), and PATCHES a folder
 # with cifar10_lossless4k.npz: images (n, 32, 32, 3) of bytes under the name x. Both may be missing.
 set -euo pipefail
@@ -15,6 +15,6 @@ run() {
     shift
     "$python" -m bench "$name" "$@" --json "$out/$name.json" > "$out/$name.txt"
 }
-run vector-speed --repeats 5
-run vector-exact --repeats 3 ${PEERS:+--peer-python "$PEERS"}
-run vector-ablation --repeats 3 --figure "$figure" ${PATCHES:+--data-dir "$PATCHES"}
+run vector-speed --repeats 3
+run vector-exact --repeats 2 ${PEERS:+--peer-python "$PEERS"}
+run vector-ablation --repeats 1 --rows 128 --figure "$figure" ${PATCHES:+--data-dir "$PATCHES"}
