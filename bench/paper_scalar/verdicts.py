@@ -1,0 +1,214 @@
+"""One sentence a claim, with its numbers and its verdict computed from the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.paper_scalar.study import Record
+
+
+class Verdict(NamedTuple):
+    """A claim, what became of it, and why."""
+
+    claim: str
+    verdict: str
+    sentence: str
+
+
+def of(records: Iterable[Record], **wanted: Any) -> list[Record]:
+    """Return the records with the given fields."""
+    return [r for r in records if all(r.get(key) == value for key, value in wanted.items())]
+
+
+def seeds(records: list[Record]) -> Verdict:
+    """Judge the dependence on the seed."""
+    spread = {}
+    for method in ("kmeans", "mixture"):
+        found = [r["ratios"] for r in of(records, method=method)]
+        spread[method] = max(max(r) / min(r) for r in found)
+    wild = max(of(records, method="kmeans"), key=lambda r: max(r["ratios"]) / min(r["ratios"]))
+    best = min(min(r["ratios"]) for r in records if r["n_values"] >= 64 and r["method"] == "kmeans")
+    return Verdict(
+        "Clustering depends on the seed.",
+        "confirmed" if spread["kmeans"] > 1.05 else "refuted",
+        f"Over {len(wild['ratios'])} seeds the worst run of k-means has up to "
+        f"{spread['kmeans']:.2f} times the error of its best ({wild['data']}, "
+        f"{wild['n_values']} values), the mixture {spread['mixture']:.2f} times; from 64 values on "
+        f"no seed of k-means comes nearer to the optimum than {best:.3f} times.",
+    )
+
+
+def misplaced(records: list[Record]) -> Verdict:
+    """Judge empty and out-of-range clusters."""
+
+    def share(field: str, method: str) -> float:
+        return 100 * float(np.mean([r[field] for r in of(records, method=method)]))
+
+    empty, kept = share("empty", "textbook k-means"), share("empty", "kmeans")
+    outside = max(
+        share("outside", m) for m in ("kmeans", "cluster-ls", "mixture", "textbook k-means")
+    )
+    anchored = list(of(records, data="positive", method="l1, anchored"))
+    low = 100 * float(np.mean([r["outside"] for r in anchored]))
+    refined = empty > 1 and kept < 0.5 and outside == 0
+    return Verdict(
+        "Clustering gives empty and out-of-range clusters.",
+        "refined" if refined else "confirmed" if empty > 1 else "refuted",
+        f"Plain Lloyd from random values leaves {empty:.1f} % of its clusters empty, "
+        f"scikit-learn's k-means {kept:.2g} %; no clustering puts more than {outside:.2g} % of "
+        f"its values outside the data. Out of range is what the paper's own anchored l1 gives: "
+        f"{low:.1f} % of its values on data in [5, 6].",
+    )
+
+
+def slope(records: list[Record], method: str, least: int = 16) -> float:
+    """Return the fitted exponent of time against the number of values."""
+    points = [(r["n_values"], r["seconds"]) for r in of(records, method=method, status="ok")]
+    kept = np.array([p for p in points if p[0] >= least] or points, dtype=float)
+    return float(np.polyfit(*np.log(kept.T), 1)[0]) if len(kept) > 1 else float("nan")
+
+
+def cost(records: list[Record]) -> Verdict:
+    """Judge the cost against the number of clusters."""
+    power = {m: slope(records, m) for m in ("kmeans", "mixture", "l1", "optimal", "lloyd-max")}
+    confirmed = power["kmeans"] > 0.4 and power["l1"] < 0.2
+    stops = max((r["n_values"] for r in of(records, method="mixture", status="ok")), default=0)
+    return Verdict(
+        "Clustering slows down with many clusters.",
+        "confirmed" if confirmed else "refuted",
+        f"From 16 values on k-means takes time in proportion to k^{power['kmeans']:.2f}, the "
+        f"mixture k^{power['mixture']:.2f} (over the limit after {stops} values); l1 "
+        f"k^{power['l1']:.2f}, and so do the exact optimum k^{power['optimal']:.2f} and Lloyd on "
+        f"prefix sums k^{power['lloyd-max']:.2f}: it is the implementation, not clustering.",
+    )
+
+
+def crossings(records: list[Record], rival: str) -> dict[str, float | None]:
+    """Return for each data set the least share from which on refitted l1 beats a rival."""
+    found: dict[str, float | None] = {}
+    for name in dict.fromkeys(r["data"] for r in records):
+        rows = sorted(of(records, data=name), key=lambda r: r["share"])
+        losing = [i for i, r in enumerate(rows) if r["l1"] > r[rival]]
+        first = losing[-1] + 1 if losing else 0
+        found[name] = rows[first]["share"] if first < len(rows) else None
+    return found
+
+
+def crossover(records: list[Record]) -> Verdict:
+    """Judge where refitted l1 beats k-means."""
+    one, ten = crossings(records, "kmeans x1"), crossings(records, "kmeans x10")
+    optimum = min(min(r["l1"] for r in of(records, data=name)) for name in one)
+
+    def words(found: dict[str, float | None]) -> str:
+        return ", ".join(
+            f"{name} {'never' if share is None else f'{share:.2f}'}"
+            for name, share in found.items()
+        )
+
+    wins = any(share is not None for share in one.values())
+    return Verdict(
+        "l1 is better when the wanted count is not much below the original.",
+        "confirmed" if wins else "refuted",
+        f"Refitted l1 beats one run of k-means from these k/m on: {words(one)}; the best of ten "
+        f"runs: {words(ten)}. The exact optimum is never beaten (closest l1: {optimum:.3f} times).",
+    )
+
+
+def cluster_ls(records: list[Record]) -> Verdict:
+    """Judge cluster-LS against k-means."""
+
+    def quotients(setting: str, **wanted: Any) -> Any:
+        return np.concatenate([r["quotients"] for r in of(records, setting=setting, **wanted)])
+
+    done, early, blind = (
+        quotients(s) for s in ("converged", "stopped after 3 steps", "unweighted")
+    )
+    default = quotients("default")
+    return Verdict(
+        "The clustering-based method is an improved k-means.",
+        "refined" if abs(done.mean() - 1) < 1e-3 and early.mean() < 1 else "confirmed",
+        f"It is one more centroid step: at converged k-means the error changes by at most "
+        f"{100 * np.abs(done - 1).max():.2g} %, at scikit-learn's default tolerance by "
+        f"{100 * (1 - default.mean()):.2g} % on average, after 3 steps it falls by "
+        f"{100 * (1 - early.mean()):.2g} %; without counts it can also get worse "
+        f"(up to {100 * (blind.max() - 1):.2g} %).",
+    )
+
+
+def squares(records: list[Record]) -> Verdict:
+    """Judge l1 + l2 and l1 - l2."""
+    rows = of(records, kind="penalty")
+    plus = [f"{r['count']} at {2 * r['ridge']:g}" for r in rows if r.get("ridge")]
+    minus = [f"{r['count']} at {r['beta']:g}" for r in rows if r["beta"]]
+    plain = next(r["count"] for r in rows if not r["beta"] and not r.get("ridge"))
+    same = of(records, kind="count", form="l1 - l2")
+    moved = max(abs(r["ratio"] / r["l1"] - 1) for r in same)
+    return Verdict(
+        "l1 + l2 and l1 - l2 change the sparsity.",
+        "refined",
+        f"Where l1 leaves {plain} of 100 values, adding squares leaves more ({', '.join(plus)}); "
+        f"taking them away, as shares of what convexity allows, {', '.join(minus)}. At a wanted "
+        f"count l1 - l2 differs from l1 by at most {100 * moved:.2g} % in error.",
+    )
+
+
+def schedule(records: list[Record]) -> Verdict:
+    """Judge the iterative method's counts."""
+    rows = of(records, growth=1.2)
+    met = float(np.mean([r["count"] == r["n_values"] for r in rows]))
+    text = "/".join(str(r["count"]) for r in of(rows, data="normal"))
+    worst = min(r["count"] / r["n_values"] for r in records)
+    return Verdict(
+        "The iterative method gives a wanted count.",
+        "refined" if met < 1 else "confirmed",
+        f"Raising the penalty by 1.2 a step meets the count in {100 * met:.0f} % of the cases "
+        f"(normal data, 200/100/50/20/10 wanted: {text}); with other steps as little as "
+        f"{100 * worst:.0f} % of it is left. The path of l1 meets every count.",
+    )
+
+
+def local_search(records: list[Record]) -> Verdict:
+    """Judge the local-search l0."""
+    draws = [of(records, seed=seed) for seed in sorted({r["seed"] for r in records})]
+    reached = "/".join(str(len(rows)) for rows in draws)
+    ratios = [r["most"] for r in records if r["count"] > 1]
+    return Verdict(
+        "Local-search l0 is unstable.",
+        "confirmed" if max(ratios) > 1.5 else "refuted",
+        f"On {records[0]['size']} values {records[0]['penalties']} penalties reach {reached} of "
+        f"{records[0]['size']} counts (one draw each), at {min(ratios):.2f} to {max(ratios):.1f} "
+        f"times the optimum, median {np.median(ratios):.2f}. The exact l0 meets every count.",
+    )
+
+
+def even_spacing(records: list[Record]) -> Verdict:
+    """Judge the failure on evenly spaced values."""
+    at = {r["method"]: r["ratio"] for r in of(records, n_values=16)}
+    repaired = [r["ratio"] for r in of(records, method="adaptive-l1")]
+    return Verdict(
+        "(ours) l1 fails on evenly spaced values, adaptive l1 repairs it.",
+        "confirmed" if at["l1"] > 10 and max(repaired) < 1.5 else "refuted",
+        f"On 0 ... 255 at 16 values refitted l1 has {at['l1']:.0f} times the error of the optimum, "
+        f"the iterative method {at['iterative-l1']:.0f}, adaptive l1 {at['adaptive-l1']:.2f} "
+        f"({min(repaired):.2f} to {max(repaired):.2f} from 4 to 128 values), k-means "
+        f"{at['kmeans']:.2f}.",
+    )
+
+
+CLAIMS: dict[str, Callable[[list[Record]], Verdict]] = {
+    f.__name__: f
+    for f in (
+        seeds,
+        misplaced,
+        cost,
+        crossover,
+        cluster_ls,
+        squares,
+        schedule,
+        local_search,
+        even_spacing,
+    )
+}
