@@ -12,13 +12,14 @@ import solvq
 from bench.paper_scalar.fits import fit_all
 from bench.paper_scalar.local_search import local_l0_path, means, textbook_lloyd
 from bench.paper_scalar.networks import available, mlp
-from bench.paper_scalar.objective import Judge
+from bench.paper_scalar.objective import Judge, distortion
 from bench.paper_scalar.study import Array, Entry, Record, Study, entries
 from solvq.scalar import METHODS
 
 SIZE = 640
 SEEDS = 50
 RANDOM = ("kmeans", "cluster-ls", "mixture")
+SPARSE = ("l1", "iterative-l1", "adaptive-l1")
 
 
 def run(study: Study) -> Record:
@@ -59,10 +60,23 @@ def ratio(judge: Judge, code: Any, n_values: int) -> float:
     return float(judge.score(code.codebook, code.indices, n_values)["ratio"])
 
 
+def own_ratio(judge: Judge, n_values: int, entry: Entry) -> float:
+    """Return the judge's quotient of what the coefficients say, without a nearest assignment.
+
+    The data are then decoded as the step basis times the coefficients of the method.
+    """
+    model = METHODS[entry.method](n_values, **entry.parameters).fit(judge.x[:, None])
+    u = np.unique(judge.x)
+    decoded = np.cumsum(model.coef_ * np.diff(u, prepend=0.0))
+    reached = distortion(u, None, decoded, np.arange(u.size))
+    return reached / judge.optimum(n_values)[0]
+
+
 def seeds(study: Study, sets: dict[str, Array]) -> list[Record]:
     """Spread of the error over 50 seeds."""
     number, records = 5 if study.quick else SEEDS, []
-    for data, x in sets.items():
+    for data in [name for name in ("normal", "layer") if name in sets]:
+        x = sets[data]
         judge = Judge(x)
         for n_values in (4, 16, 64, 256):
             for method in RANDOM:
@@ -74,8 +88,8 @@ def seeds(study: Study, sets: dict[str, Array]) -> list[Record]:
 
 
 def misplaced(study: Study, sets: dict[str, Array]) -> list[Record]:
-    """Empty and missing clusters, and values outside the range of the data, over 20 seeds."""
-    number, records = 3 if study.quick else 20, []
+    """Empty and missing clusters, and values outside the range of the data, over 10 seeds."""
+    number, records = 3 if study.quick else 10, []
     data = sets | {"positive": np.random.default_rng(study.seed).uniform(5, 6, SIZE)}
     chosen = entries() + [
         Entry(f"{name}, anchored", name, {"penalize_first": True, "refit": False})
@@ -83,7 +97,7 @@ def misplaced(study: Study, sets: dict[str, Array]) -> list[Record]:
     ]
     for name, x in data.items():
         judge = Judge(x)
-        for n_values in (16, 64, 256):
+        for n_values in (2, 16, 64, 256):
             for entry in chosen:
                 runs = range(number if entry.method in RANDOM else 1)
                 books = [
@@ -135,6 +149,8 @@ def crossover(study: Study, sets: dict[str, Array]) -> list[Record]:
                 if entry.method.endswith("l1") or entry.method == "lloyd-max":
                     code = answer(x, n_values, entry.method, **entry.parameters)
                     found[entry.name] = ratio(judge, code, n_values)
+                if entry.method == "l1":
+                    found[f"{entry.name}, own"] = own_ratio(judge, n_values, entry)
             codes = (answer(x, n_values, "kmeans", seed) for seed in range(number))
             ones = [ratio(judge, code, n_values) for code in codes]
             found["kmeans x1"] = float(np.mean(ones))
@@ -200,14 +216,17 @@ def local_search(study: Study, sets: dict[str, Array]) -> list[Record]:
 
 def even_spacing(study: Study, sets: dict[str, Array]) -> list[Record]:
     """Failure of the l1 methods on evenly spaced values, and the repair."""
-    x, records = np.arange(256.0), []
+    x, records = np.arange(1.0, 257.0), []  # a first value of 0 would leave a_1 undetermined
     judge = Judge(x)
     for n_values in (4, 8, 16, 32, 64, 128):
         for entry in entries():
             code = answer(x, n_values, entry.method, **entry.parameters)
             score = judge.score(code.codebook, code.indices, n_values)
             record = {"n_values": n_values, "method": entry.name}
-            records.append(record | {"ratio": score["ratio"], "count": score["count"]})
+            record |= {"ratio": score["ratio"], "count": score["count"]}
+            if entry.method in SPARSE:
+                record["own"] = own_ratio(judge, n_values, entry)
+            records.append(record)
     return records
 
 

@@ -137,7 +137,7 @@ def grids(data: Record) -> Row:
     return (
         "evenly spaced data (8 bits, already quantized)",
         "`optimal`; of the l1 methods only `adaptive-l1`",
-        f"0 ... 255 at 16 values: `l1` {at['l1']:.0f}, `adaptive-l1` {at['adaptive-l1']:.2f}",
+        f"256 of them at 16 values: `l1` {at['l1']:.0f}, `adaptive-l1` {at['adaptive-l1']:.2f}",
     )
 
 

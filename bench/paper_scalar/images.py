@@ -12,6 +12,7 @@ N_IMAGES = 5
 SHOWN = ("optimal", "adaptive-l1", "kmeans", "l1", "l1, no refit", "uniform")
 SHOWN_COUNTS = (2, 4, 8)
 COUNTS = (2, 3, 4, 8, 16, 32, 64)
+CLIPPED = 8
 ADMISSIBLE = 0.1
 """The clipping range leaves out this share of the grey scale at both of its ends."""
 
@@ -21,13 +22,16 @@ def run(study: Study) -> Record:
     records: list[Record] = []
     shown: list[Record] = []
     for name, images, top in collections(study):
-        for i, image in enumerate(images):
-            judge = Judge(image)
-            for n_values in wanted(study, judge.distinct):
-                for entry in entries():
-                    records += judged(study, (name, i, image, judge), n_values, entry)
+        judges = [Judge(image) for image in images]
+        for n_values in study.counts(COUNTS):
+            kept = [judge for judge in judges if judge.distinct > n_values + 1]
+            for entry in entries() if kept else []:
+                records += judged(study, name, kept, n_values, entry)
+        for judge in judges:
+            for entry in entries():
+                records += judged(study, name, [judge], judge.distinct - 1, entry)
         shown += pictures(study, name, images[0])
-        records += clipped(study, name, images, top)
+        records += clipped(study, name, judges, top)
         study.say(f"images: {name}")
     return {"records": records, "pictures": shown}
 
@@ -53,28 +57,22 @@ def collections(study: Study) -> list[tuple[str, list[Array], float]]:
     ]
 
 
-def wanted(study: Study, distinct: int) -> list[int]:
-    """Return the counts below the number of distinct values, and that number less one."""
-    counts = [count for count in study.counts(COUNTS) if count < distinct - 1]
-    return [*counts, distinct - 1]
-
-
 def judged(
-    study: Study, what: tuple[str, int, Array, Judge], n_values: int, entry: Entry
+    study: Study, name: str, judges: list[Judge], n_values: int, entry: Entry
 ) -> list[Record]:
-    """Quantize one picture with the counts of its grey levels, and without."""
-    name, i, image, judge = what
+    """Quantize pictures, a codebook each, with the counts of their grey levels, and without."""
     records = []
     for unweighted in (False, True):
         told = entry._replace(parameters=entry.parameters | {"unweighted": unweighted})
-        fit = fit_all(study, [(image, None)], n_values, told)
-        record: Record = {"set": name, "image": i, "method": entry.name, "n_values": n_values}
-        record |= {"kind": "loss", "weighting": "unweighted" if unweighted else "counts"}
-        record |= {"distinct": judge.distinct, "status": fit.status}
-        if fit.ok:
-            record |= judge.score(fit.codebooks[0], fit.indices[0], n_values)
-            record |= {"outside": judge.outside(fit.codebooks[0]), "seconds": fit.seconds[0]}
-        records.append(record)
+        fit = fit_all(study, [(judge.x, None) for judge in judges], n_values, told)
+        for i, judge in enumerate(judges):
+            record: Record = {"set": name, "method": entry.name, "n_values": n_values}
+            record |= {"kind": "loss", "weighting": "unweighted" if unweighted else "counts"}
+            record |= {"distinct": judge.distinct, "status": fit.status}
+            if fit.ok:
+                record |= judge.score(fit.codebooks[i], fit.indices[i], n_values)
+                record |= {"outside": judge.outside(fit.codebooks[i]), "seconds": fit.seconds[i]}
+            records.append(record)
     return records
 
 
@@ -96,32 +94,29 @@ def pictures(study: Study, name: str, image: Array) -> list[Record]:
     return drawn
 
 
-def clipped(study: Study, name: str, images: list[Array], top: float) -> list[Record]:
-    """Quantize with an admissible range: the grey scale, and a range narrower than the data.
+def clipped(study: Study, name: str, judges: list[Judge], top: float) -> list[Record]:
+    """Quantize with an admissible range: the grey scale, and one narrower than the data.
 
     ``moved`` counts the entries that the range changed, ``cost`` is the distortion over that
     without a range.
     """
     ranges = {"grey scale": (0.0, top), "narrow": (ADMISSIBLE * top, (1 - ADMISSIBLE) * top)}
+    tensors = [(judge.x, None) for judge in judges]
     records = []
     for entry in entries():
-        for title, limits in ranges.items():
-            moved, cost, total = 0, [], 0
-            for image in images:
-                judge = Judge(image)
-                fits = [
-                    fit_all(study, [(image, None)], 8, entry._replace(parameters=parameters))
-                    for parameters in (entry.parameters, entry.parameters | {"clip": limits})
-                ]
-                if not all(fit.ok for fit in fits):
-                    continue
-                free, held = (judge.score(f.codebooks[0], f.indices[0], 8) for f in fits)
-                low, high = limits
-                book = fits[0].codebooks[0]
-                moved += int(np.sum((book < low) | (book > high)))
-                total += book.size
-                cost.append(held["distortion"] / free["distortion"])
+        free = fit_all(study, tensors, CLIPPED, entry)
+        for title, (low, high) in ranges.items():
+            limits = entry._replace(parameters=entry.parameters | {"clip": (low, high)})
+            held = fit_all(study, tensors, CLIPPED, limits)
+            if not (free.ok and held.ok):
+                continue
+            scores = [
+                [judge.score(fit.codebooks[i], fit.indices[i], CLIPPED) for fit in (free, held)]
+                for i, judge in enumerate(judges)
+            ]
+            cost = [after["distortion"] / before["distortion"] for before, after in scores]
+            books = np.concatenate(free.codebooks)
             record: Record = {"kind": "clip", "set": name, "method": entry.name, "range": title}
-            record |= {"moved": moved, "entries": total}
+            record |= {"moved": int(np.sum((books < low) | (books > high))), "entries": books.size}
             records.append(record | {"cost": float(np.exp(np.mean(np.log(cost))))})
     return records
