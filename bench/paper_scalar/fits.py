@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 
 import solvq
 from bench.paper_scalar.study import Array, Entry, Study
@@ -42,7 +43,11 @@ class Fit:
 
 @functools.cache
 def warm_up() -> None:
-    """Load every compiled kernel once, so that no forked process does it on the clock."""
+    """Load every compiled kernel once, so that no forked process does it on the clock.
+
+    One thread from here on: a process forked from one with OpenMP threads would wait for them.
+    """
+    threadpoolctl.threadpool_limits(1)
     x = np.random.default_rng(0).standard_normal(20_000)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

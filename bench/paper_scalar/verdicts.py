@@ -192,8 +192,8 @@ def even_spacing(records: list[Record]) -> Verdict:
     return Verdict(
         "(ours) l1 fails on evenly spaced values, adaptive l1 repairs it.",
         "confirmed" if at["l1"] > 10 and max(repaired) < 1.5 else "refuted",
-        f"On 256 evenly spaced values at 16 values refitted l1 has {at['l1']:.0f} times the error of the optimum "
-        f"(its own partition {own:.0f}), "
+        f"On 256 evenly spaced values at 16 values refitted l1 has {at['l1']:.0f} times the error "
+        f"of the optimum (its own partition {own:.0f}), "
         f"the iterative method {at['iterative-l1']:.0f}, adaptive l1 {at['adaptive-l1']:.2f} "
         f"({min(repaired):.2f} to {max(repaired):.2f} from 4 to 128 values), k-means "
         f"{at['kmeans']:.2f}.",
