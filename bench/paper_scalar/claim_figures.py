@@ -44,7 +44,7 @@ def seeds(records: list[Record], path: Path) -> str:
         panel.set_xticks(range(len(counts)), [str(count) for count in counts])
         panel.set(title=name, xlabel="values", yscale="log")
         plain_ticks(panel, (1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20))
-    axes[0, 0].set_ylabel("error / optimum, 50 seeds")
+    axes[0, 0].set_ylabel(f"error / optimum, {len(records[0]['ratios'])} seeds")
     return finish(figure, axes, path)
 
 
@@ -142,7 +142,7 @@ def local_search(records: list[Record], path: Path) -> str:
 def even_spacing(records: list[Record], path: Path) -> str:
     """Draw the errors on the grid 0 ... 255."""
     figure, axes = canvas(1, size=(6.0, 3.6))
-    over_optimum(axes[0, 0], records, "the 256 grey levels, each once")
+    over_optimum(axes[0, 0], records, "256 evenly spaced values")
     axes[0, 0].set_ylabel("squared error / exact optimum")
     return finish(figure, axes, path)
 
@@ -154,7 +154,7 @@ def squares(records: list[Record], path: Path) -> str:
     names = [
         f"+ {2 * r['ridge']:g}"
         if r.get("ridge")
-        else f"- {r['beta']:g} of the limit"
+        else f"- {r['beta']:g} limit"
         if r["beta"]
         else "l1"
         for r in rows
@@ -164,7 +164,7 @@ def squares(records: list[Record], path: Path) -> str:
     ]
     bars = axes[0, 0].bar(names, [r["count"] for r in rows], color=tints)
     axes[0, 0].bar_label(bars, fontsize=8)
-    axes[0, 0].tick_params(axis="x", labelsize=7)
+    axes[0, 0].tick_params(axis="x", labelsize=6.5)
     axes[0, 0].set(
         ylabel="values left of 100", title="squares added to or taken from l1, one penalty"
     )

@@ -139,8 +139,8 @@ def images_loss(data: Record, folder: Path) -> str:
                 and r["weighting"] == weighting
                 and r["n_values"] in (2, 3, 4, 8, 16, 32, 64)
             ]
-            told = "counts" if weighting == "counts" else "each grey level once"
-            over_optimum(panel, records, f"{name}, methods see {told}")
+            told = "counts used" if weighting == "counts" else "counts ignored"
+            over_optimum(panel, records, f"{name}, {told}")
         row[0].set_ylabel("squared error / exact optimum")
     return finish(figure, axes, folder / "images-loss.svg", columns=4)
 
@@ -153,7 +153,7 @@ def images_pictures(data: Record, folder: Path) -> str:
     counts = sorted({p["n_values"] for p in shown if p["n_values"]})
     figure, axes = canvas(len(methods) + 1, len(counts), size=(1.35, 1.4))
     original = np.array(shown[0]["pixels"])
-    for row, n_values in zip(axes, counts, strict=True):
+    for number, (row, n_values) in enumerate(zip(axes, counts, strict=True)):
         row[0].imshow(original, cmap="gray", vmin=0, vmax=original.max())
         row[0].set_ylabel(f"{n_values} values")
         for panel, method in zip(row[1:], methods, strict=True):
@@ -161,7 +161,7 @@ def images_pictures(data: Record, folder: Path) -> str:
                 if p["method"] == method and p["n_values"] == n_values:
                     panel.imshow(p["pixels"], cmap="gray", vmin=0, vmax=original.max())
                     panel.set_xlabel(f"error x {p['ratio']:.2f}", fontsize=7)
-        if row is axes[0]:
+        if number == 0:
             for panel, title in zip(row, ["original", *methods], strict=True):
                 panel.set_title(title, fontsize=8)
     for panel in axes.ravel():

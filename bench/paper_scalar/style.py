@@ -100,6 +100,7 @@ def finish(figure: Any, axes: Any, path: Path, columns: int = 6) -> str:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             shown.setdefault(label, handle)
     if shown:
+        columns = max(2, min(columns, int(figure.get_figwidth() / 1.25)))
         figure.legend(
             shown.values(), shown.keys(), loc="outside lower center", ncols=columns, frameon=False
         )
