@@ -2,7 +2,9 @@
 
 import argparse
 import importlib
+import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any, final
 
@@ -37,6 +39,11 @@ class PaperScalar(Suite):
         parts = [part.strip() for part in options.parts.split(",") if part.strip()]
         if unknown := sorted(set(parts) - set(PARTS)):
             raise SystemExit(f"unknown parts {unknown}; choose from {', '.join(PARTS)}")
+        if importlib.util.find_spec("matplotlib") is None:
+            raise SystemExit("the figures need matplotlib: run `make bench-setup`")
+        if "weights" in parts and importlib.util.find_spec("torch") is None:
+            print("weights: left out, torch is not installed", file=sys.stderr)
+            parts.remove("weights")
         options.out.mkdir(parents=True, exist_ok=True)
         for part in parts:
             path = options.out / f"{part}.json"
