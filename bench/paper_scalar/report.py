@@ -77,8 +77,8 @@ SCOPE = {
         "without counts and with Fisher weights only some numbers of values (the tables show "
         "which), the Fisher runs of ResNet-20 up to 16; of the methods without refit only l1 on "
         "the larger networks; MiniLM: layers 0 and 5, up to 16 values, since k-means and the "
-        "mixture take minutes on more; wall seconds for all tensors of these three together: 20, 30 "
-        "and 60; one seed for the random methods (the claims have 50)"
+        "mixture take minutes on more; wall seconds for all tensors of these three: 20, 30 and "
+        "60; one seed for the random methods (the claims have 50)"
     ),
     "images": "the first picture of each of the digits 0, 1, 2, ...; 8 values for clipping",
     "synthetic": "16 values where the number of data grows; one seed",
