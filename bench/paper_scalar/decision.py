@@ -75,7 +75,7 @@ def importance(data: Record) -> Row | None:
     parts = []
     for about in data["networks"]:
         name = about["network"]
-        for n_values in (2, 4):
+        for n_values in (2, 4, 8):
             pair = [
                 whole(data, network=name, method="optimal", n_values=n_values, weighting=w)
                 for w in ("counts", "fisher")
@@ -87,8 +87,8 @@ def importance(data: Record) -> Row | None:
         return None
     return (
         "weights, and training data",
-        "`optimal` with the Fisher diagonal as `sample_weight`, after a test on the task",
-        "; ".join(parts),
+        "`optimal`; the Fisher diagonal as `sample_weight` only after a test on the task",
+        "quality with plain and Fisher weights: " + "; ".join(parts),
     )
 
 

@@ -70,8 +70,7 @@ def weights_quality(data: Record, folder: Path) -> str:
         draw(panel, curves(records, "quality"), title=title, xlabel="values a tensor")
         panel.axhline(about["quality"], color="#999999", linewidth=0.8, linestyle="--")
         count_ticks(panel, sorted({r["n_values"] for r in records}))
-        panel.set_ylabel("\n(".join(about["task"].replace("(", "").split(" (")), fontsize=7)
-        panel.set_ylabel(about["task"].split(" (")[0], fontsize=7.5)
+        panel.set_ylabel(about["task"].split(" (")[0], fontsize=6.5)
         panel.set_title(title, fontsize=8.5)
     return finish(figure, axes, folder / "weights-quality.svg")
 
