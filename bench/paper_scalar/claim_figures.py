@@ -136,7 +136,7 @@ def local_search(records: list[Record], path: Path) -> str:
     axes[0, 0].set(xlabel="values left", ylabel="error / optimum", yscale="log")
     axes[0, 0].set_xlim(0, records[0]["size"])
     plain_ticks(axes[0, 0], (1, 1.2, 1.5, 2, 3, 5, 10, 20, 50))
-    return finish(figure, axes, path, columns=4)
+    return finish(figure, axes, path, columns=2)
 
 
 def even_spacing(records: list[Record], path: Path) -> str:

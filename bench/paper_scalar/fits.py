@@ -22,7 +22,8 @@ from bench.worker import memory, reset_peak
 from solvq.scalar import METHODS
 
 ENOUGH_SECONDS = 0.05
-"""Shorter fits are repeated until they add up to this, and the fastest counts."""
+"""Shorter fits are repeated until they add up to this, and the fastest counts; those below twenty
+times this at least twice, since the first may load a kernel."""
 
 
 @dataclass
@@ -60,7 +61,7 @@ def warm_up() -> None:
 def one(x: Array, weights: Array | None, n_values: int, entry: Entry, seed: int) -> Any:
     """Fit one array; the code, CPU seconds of the fastest run, and extra memory of the first."""
     parameters, seconds, extra = entry.with_seed(seed), [], 0
-    while not seconds or (sum(seconds) < ENOUGH_SECONDS and len(seconds) < 3):
+    while len(seconds) < 3 and sum(seconds) < ENOUGH_SECONDS * (1 if seconds[1:] else 20):
         before = reset_peak() or memory("VmRSS")
         start = time.process_time()
         code = solvq.quantize(x, n_values, entry.method, sample_weight=weights, **parameters)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,10 +66,14 @@ def misplaced(records: list[Record]) -> Verdict:
 
 
 def slope(records: list[Record], method: str, least: int = 16) -> float:
-    """Return the fitted exponent of time against the number of values."""
+    """Return the exponent of time against the number of values: the median of all slopes.
+
+    So that one point with a kernel loaded on the clock does not decide.
+    """
     points = [(r["n_values"], r["seconds"]) for r in of(records, method=method, status="ok")]
     kept = np.array([p for p in points if p[0] >= least] or points, dtype=float)
-    return float(np.polyfit(*np.log(kept.T), 1)[0]) if len(kept) > 1 else float("nan")
+    slopes = [np.log(b[1] / a[1]) / np.log(b[0] / a[0]) for a, b in combinations(kept, 2)]
+    return float(np.median(slopes)) if slopes else float("nan")
 
 
 def cost(records: list[Record]) -> Verdict:
