@@ -198,7 +198,7 @@ def synthetic_growth(data: Record, folder: Path) -> str:
             )
             draw(panel, found, xscale="log", yscale="log", xlabel="data", title=name)
         row[0].set_ylabel(label)
-    return finish(figure, axes, folder / "synthetic-growth.svg", columns=12)
+    return finish(figure, axes, folder / "synthetic-growth.png", columns=12)
 
 
 WEIGHTS = (weights_error, weights_quality, weights_fisher, weights_coefficients)
