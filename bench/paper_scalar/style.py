@@ -104,5 +104,5 @@ def finish(figure: Any, axes: Any, path: Path, columns: int = 6) -> str:
         figure.legend(
             shown.values(), shown.keys(), loc="outside lower center", ncols=columns, frameon=False
         )
-    figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
+    figure.savefig(path, dpi=85, metadata={"Date": None} if path.suffix == ".svg" else None)
     return path.name
