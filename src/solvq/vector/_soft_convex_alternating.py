@@ -23,14 +23,8 @@ class SoftConvexAlternatingQuantizer(ConvexQuantizer):
     ----------
     dim, n_codes, nan_policy
         As `VectorQuantizer`.
-    alpha : float, default 0.1
-        Penalty, > 0, times ``tr(C C^T) / dim`` if ``relative``. Kept in the buffer ``alpha``, for a
-        schedule to set between steps (``layer.alpha.fill_(...)``); towards infinity the layer
-        becomes vector quantization.
-    beta : float, default 0.25
-        Weight of the loss, >= 0; without it latents and mixtures drift apart.
-    relative : bool, default True
-        Whether the penalty follows the scale of the codewords.
+    alpha, beta, relative
+        As `SoftConvexQuantizer`.
     m : int, default 10
         Number of alternating steps, >= 1.
 
