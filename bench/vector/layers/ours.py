@@ -18,7 +18,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "soft-convex-local": {"alpha": ALPHA, "tol": TOL},
     "soft-convex-relaxed": {"alpha": ALPHA},
     "soft-convex-alternating": {"alpha": ALPHA},
-    "soft-convex-sparse": {"alpha": ALPHA},
 }
 PENALTIES = {
     "soft-convex": Penalty("anchored", ALPHA),
