@@ -111,6 +111,18 @@ def test_goals_say_what_was_not_measured() -> None:
     assert Goal("ratio", None, 30.0, least=True).line().startswith("not measured")
 
 
+def test_every_layer_takes_the_codebook_and_answers() -> None:
+    from bench.vector.layers.ours import OurLayer  # noqa: PLC0415
+    from solvq.vector import METHODS  # noqa: PLC0415
+
+    data = VectorProblem(12, 4, 8, seed=5).load()
+    for name in METHODS:
+        bound = OurLayer(name).bind(data)
+        bound.forward()
+        bound.training()
+        assert bound.answer()["values"].shape == data.z.shape
+
+
 SMALLEST = {
     "vector-speed": ["--only", "N=64 F=8 K=16", "--methods", "soft_convex 0.1"],
     "vector-exact": ["--only", "N=8 F=4 K=8", "--methods", "solvq 1e-3,qpth"],
