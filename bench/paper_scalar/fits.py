@@ -18,7 +18,7 @@ import threadpoolctl
 
 import solvq
 from bench.paper_scalar.study import Array, Entry, Study
-from bench.worker import memory, reset_peak
+from bench.timing import memory, reset_peak
 from solvq.scalar import METHODS
 
 ENOUGH_SECONDS = 0.05
