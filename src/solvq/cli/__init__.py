@@ -21,9 +21,9 @@ __all__ = ["main"]
 def _run(command: Command, **_: object) -> None:
     """Do what the parsed command says."""
     with failures_as_lines():
-        with progress_bar() as progress:
-            report = command.run(progress)
-        show(report, command.as_json, command.LISTS_TENSORS)
+        with progress_bar(command.COUNTS_BYTES) as progress:
+            shown = command.run(progress)
+        show(shown, command.as_json)
 
 
 app = typer.Typer(
