@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import struct
 from io import BytesIO
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +27,18 @@ def decode(data: bytes, label: str, size: int | None) -> NDArray[np.uint8]:
     size : int or None
         Height and width of the square; None takes the image as it is.
     """
+    return fit(decode_whole(data, label, size), label, size)
+
+
+def decode_whole(data: bytes, label: str, size: int | None = None) -> NDArray[np.uint8]:
+    """Decode an image and turn it upright, in its own shape (H, W, 3); arguments as `decode`.
+
+    A JPEG may come smaller than it is, but not below twice `size`.
+    """
     try:
         with Image.open(BytesIO(data)) as opened:
+            if opened.width * opened.height > (Image.MAX_IMAGE_PIXELS or float("inf")):
+                raise Image.DecompressionBombError
             if size is not None and opened.format == "JPEG":
                 opened.draft(None, (2 * size, 2 * size))  # a JPEG decodes fast to 1/2, 1/4, 1/8
             image = _rgb(ImageOps.exif_transpose(opened))
@@ -41,11 +49,11 @@ def decode(data: bytes, label: str, size: int | None) -> NDArray[np.uint8]:
         ) from error
     except MemoryError:
         raise
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error) as error:
+    except Exception as error:  # decoders of damaged files raise many kinds
         raise FormatError(
             f"{label}: not an image that Pillow can read ({error}); repair it or leave it out"
         ) from error
-    return fit(np.asarray(image), label, size)
+    return np.asarray(image)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -83,9 +91,4 @@ def fit(pixels: NDArray[np.uint8], label: str, size: int | None) -> NDArray[np.u
     if size is None or edge == size:
         return square
     image = Image.fromarray(np.ascontiguousarray(square))
-    resized = image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    return _uint8(resized)
-
-
-def _uint8(image: Any) -> NDArray[np.uint8]:
-    return np.asarray(image, np.uint8)
+    return np.asarray(image.resize((size, size), Image.Resampling.LANCZOS, reducing_gap=3.0))

@@ -17,18 +17,18 @@ from solvq.train.data._source import Arrays, Division, Encoded, Source
 KEYS = "x_train and x_test, or x, or jpeg and offsets (with is_test if known)"
 
 
-def read_npz(path: Path) -> Source:
+def read_npz(source: str, size: int | None) -> Source | None:
     """Read a NumPy archive.
 
-    Parameters
-    ----------
-    path : Path
-        A ``.npz`` with ``x_train`` and ``x_test`` (or ``x`` alone): uint8 of shape (N, H, W),
-        (N, H, W, 1) or (N, H, W, 3); or with ``jpeg``, all strings one after the other, and
-        ``offsets``, where each begins and the last ends. ``is_test`` marks the test images of
-        ``x`` or ``jpeg``. If there is no test part, ``track`` or ``track_train`` says which
-        images belong together (with ``y`` or ``y_train``, tracks are numbered within a class).
+    It has ``x_train`` and ``x_test`` (or ``x`` alone), uint8 of shape (N, H, W), (N, H, W, 1) or
+    (N, H, W, 3); or ``jpeg``, all strings one after the other, and ``offsets``, where each begins
+    and the last ends. ``is_test`` marks the test images of ``x`` or ``jpeg``. If there is no test
+    part, ``track`` or ``track_train`` says which images belong together (beside ``y`` or
+    ``y_train``, tracks are numbered within a class).
     """
+    path = Path(source)
+    if not path.is_file() or path.suffix.lower() != ".npz":
+        return None
     try:
         with np.load(path, allow_pickle=False) as archive:
             found = {key: archive[key] for key in archive.files if key in WANTED}
@@ -63,6 +63,8 @@ def _two_parts(path: Path, found: Mapping[str, NDArray[Any]]) -> Source:
         )
     marks = np.arange(len(train) + len(test)) >= len(train)
     note = f"{path.name}: {len(train)} images of x_train, {len(test)} of x_test; split as in file"
+    if "track_train" in found:
+        note += ", whose test images have no track: that none is shared is up to the file"
     return Arrays(path.stem, Division(marks, None, note), np.concatenate([train, test]))
 
 

@@ -21,8 +21,8 @@ class Division:
     test : array of bool, or None
         The images that the source itself keeps for testing; None if it says nothing.
     groups : sequence of str, or None
-        Images of one group show the same thing and must stay on one side; None if each stands
-        alone.
+        A name an image, by which it falls on a side if `test` is None: its own, or that of a
+        group which must stay together; None numbers the images.
     note : str
         What was read, and how the source tells the sides apart if it does.
     """
@@ -53,11 +53,35 @@ class Source(ABC):
 
     @abstractmethod
     def label(self, index: int) -> str:
-        """Return the name of an image, for messages and for a split by name."""
+        """Return the name of an image, for messages."""
 
     @abstractmethod
     def image(self, index: int, size: int | None) -> NDArray[np.uint8]:
         """Return an image (size, size, 3); with None as it is, which must be a square."""
+
+    def images_at(
+        self, indices: NDArray[np.int64], edge: int, size: int | None
+    ) -> NDArray[np.uint8]:
+        """Return images (n, edge, edge, 3).
+
+        Parameters
+        ----------
+        indices : array of int64, shape (n,)
+        edge : int
+            Their height and width.
+        size : int or None
+            `edge` if images may be resized to it; None if they must have it.
+        """
+        images = np.empty((len(indices), edge, edge, 3), np.uint8)
+        for place, index in enumerate(indices):
+            image = self.image(int(index), size)
+            if image.shape[0] != edge:
+                raise ValueError(
+                    f"{self.label(index)} is {image.shape[0]} pixels wide, {self.label(0)} is "
+                    f"{edge}; give size to bring all images to one size"
+                )
+            images[place] = image
+        return images
 
 
 class Arrays(Source):

@@ -80,48 +80,25 @@ class Decoded(Split):
         Where they come from.
     indices : array of int64
         Which of its images belong to this split.
-    size : int
-        Height and width they get.
+    edge : int
+        Height and width they have.
+    size : int or None
+        `edge` if images may be resized to it; None if they must have it.
     """
 
-    def __init__(self, source: Source, indices: NDArray[np.int64], size: int) -> None:
+    def __init__(
+        self, source: Source, indices: NDArray[np.int64], edge: int, size: int | None
+    ) -> None:
         self.source = source
         self.indices = indices
-        self.size = size
+        self.size = edge
+        self._resized = size
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def _images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        images = np.empty((len(indices), self.size, self.size, 3), np.uint8)
-        for place, index in enumerate(self.indices[indices]):
-            images[place] = self.source.image(int(index), self.size)
-        return images
-
-
-class Joined(Split):
-    """Two splits one after the other.
-
-    Parameters
-    ----------
-    first, second : Split
-        Of the same size.
-    """
-
-    def __init__(self, first: Split, second: Split) -> None:
-        self.first = first
-        self.second = second
-        self.size = first.size
-
-    def __len__(self) -> int:
-        return len(self.first) + len(self.second)
-
-    def _images(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        images = np.empty((len(indices), self.size, self.size, 3), np.uint8)
-        late = indices >= len(self.first)
-        images[~late] = self.first.batch(indices[~late])
-        images[late] = self.second.batch(indices[late] - len(self.first))
-        return images
+        return self.source.images_at(self.indices[indices], self.size, self._resized)
 
 
 @dataclass(frozen=True)
