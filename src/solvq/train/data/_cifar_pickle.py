@@ -68,12 +68,12 @@ def unpickle(data: bytes, where: str) -> NDArray[np.uint8]:
         The name of the file, for messages.
     """
     try:
-        batch = _Unpickler(BytesIO(data), encoding="latin1").load()
+        batch = _Unpickler(BytesIO(data), encoding="bytes").load()
     except MemoryError:
         raise
     except Exception as error:  # a damaged pickle may raise anything
         raise FormatError(f"{where}: not a batch of CIFAR-10 ({error})") from error
-    found = batch.get("data") if isinstance(batch, dict) else None
+    found = batch.get(b"data") if isinstance(batch, dict) else None
     if (
         not isinstance(found, _Array)
         or found.pixels.shape[1:] != (PIXELS,)

@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 from solvq.checkpoint import FormatError
 from solvq.train.data._source import Arrays, Division, Encoded, Source
 
+WANTED = {
+    *("x_train", "x_test", "x", "jpeg", "offsets", "is_test"),
+    *("track_train", "track", "y_train", "y", "label"),
+}
 KEYS = "x_train and x_test, or x, or jpeg and offsets (with is_test if known)"
 
 
@@ -29,27 +33,27 @@ def read_npz(source: str, size: int | None) -> Source | None:
     path = Path(source)
     if not path.is_file() or path.suffix.lower() != ".npz":
         return None
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            found = {key: archive[key] for key in archive.files if key in WANTED}
-            keys = archive.files
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise FormatError(f"{path}: not a .npz archive of plain arrays ({error})") from error
+    found = _arrays(path)
     if "x_train" in found:
         return _two_parts(path, found)
     if "x" in found:
         return _one_part(path, found, "x")
     if "jpeg" in found and "offsets" in found:
         return _strings(path, found)
-    raise FormatError(f"{path}: has the arrays {', '.join(keys)}; needed are {KEYS}")
+    raise FormatError(f"{path}: has no images; needed are {KEYS}")
 
 
-WANTED = {
-    *("x_train", "x_test", "x", "jpeg", "offsets", "is_test"),
-    *("track_train", "track", "y_train", "y", "label"),
-}
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("it is one array, not an archive")
+            return {key: archive[key] for key in archive.files if key in WANTED}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise FormatError(f"{path}: not a .npz archive of plain arrays ({error})") from error
 
 
 def _two_parts(path: Path, found: Mapping[str, NDArray[Any]]) -> Source:
@@ -64,7 +68,7 @@ def _two_parts(path: Path, found: Mapping[str, NDArray[Any]]) -> Source:
     marks = np.arange(len(train) + len(test)) >= len(train)
     note = f"{path.name}: {len(train)} images of x_train, {len(test)} of x_test; split as in file"
     if "track_train" in found:
-        note += ", whose test images have no track: that none is shared is up to the file"
+        note += "; x_test has no track numbers, so that tracks are disjoint is the word of the file"
     return Arrays(path.stem, Division(marks, None, note), np.concatenate([train, test]))
 
 
