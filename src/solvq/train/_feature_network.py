@@ -93,9 +93,14 @@ def _checked(x: Tensor) -> Tensor:
     return x
 
 
+def wide(x: Tensor) -> Tensor:
+    """A tensor in float32, or in float64 if it was."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def unit(features: Tensor) -> Tensor:
-    """Features in float32, of length 1 (or below, where they vanish) at every place."""
-    features = features.float()
+    """Features of length 1 (or below, where they vanish) at every place."""
+    features = wide(features)
     return features * (features.square().sum(1, keepdim=True) + 1e-8).rsqrt()
 
 
@@ -123,8 +128,8 @@ def perceptual(network: FeatureNetwork, a: Tensor, b: Tensor) -> Tensor:
     perceptual metric", CVPR 2018.
     """
     ours, theirs = network.layers(a), network.layers(b)
-    total = a.new_zeros(len(a), dtype=torch.float32)
+    total = wide(a).new_zeros(len(a))
     for weights, left, right in zip(network.channel_weights(ours), ours, theirs, strict=True):
         apart = (unit(left) - unit(right)).square()
-        total = total + torch.einsum("bchw,c->b", apart, weights.float()) / apart[0, 0].numel()
+        total = total + torch.einsum("bchw,c->b", apart, weights.to(apart)) / apart[0, 0].numel()
     return total

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from solvq.train._feature_network import FeatureNetwork
+from solvq.train._feature_network import FeatureNetwork, wide
 
 N_SCALES = 4
 FLOOR = 0.25  # contrast from which on a difference counts relative to what is around it
@@ -42,7 +42,7 @@ class Pyramid(FeatureNetwork):
     def _layers(self, x: Tensor) -> list[Tensor]:
         """Channels: the constant, three colours, their differences to the right and below."""
         with torch.autocast(x.device.type, enabled=False):
-            seen = functional.conv2d(2 * x.float() - 1, self.colours)
+            seen = functional.conv2d(2 * wide(x) - 1, self.colours)
             layers = []
             for scale in range(N_SCALES):
                 seen = functional.avg_pool2d(seen, 2) if scale else seen
