@@ -18,6 +18,7 @@ from torch import Tensor
 from solvq.code import index_bits
 from solvq.train._autoencoder import Output
 from solvq.vector import Quantized, Rate, SoftConvexSparseQuantizer, VectorQuantizer
+from solvq.vector._codes import to_array
 from solvq.vector._usage import rate
 
 Shape = tuple[int, int, int]  # images, height and width of the latents
@@ -114,7 +115,7 @@ class Indices(LayerTransmission):
 
     def send(self, output: Output) -> bytes:
         """Pack the indices."""
-        indices = self.found(output).indices.cpu().numpy()
+        indices = to_array(self.found(output).indices)
         return pack(indices, index_bits(self.layer.n_codes))
 
     def receive(self, data: bytes, shape: Shape) -> Tensor:
@@ -131,7 +132,7 @@ class Largest(LayerTransmission):
 
     def send(self, output: Output) -> bytes:
         """Pack the indices of the largest weights."""
-        return pack(self.found(output).indices.cpu().numpy(), index_bits(self.layer.n_codes))
+        return pack(to_array(self.found(output).indices), index_bits(self.layer.n_codes))
 
     def receive(self, data: bytes, shape: Shape) -> Tensor:
         """Look the codewords up."""
@@ -159,8 +160,8 @@ class Sparse(LayerTransmission):
         levels = self.layer.levels
         weights = torch.zeros(0) if found.weights is None else found.weights
         places = torch.searchsorted(levels.to(weights.dtype), weights[..., 1:].contiguous())
-        indices = pack(found.indices.cpu().numpy(), index_bits(self.layer.n_codes))
-        return indices + pack(places.cpu().numpy(), index_bits(self.layer.n_values))
+        indices = pack(to_array(found.indices), index_bits(self.layer.n_codes))
+        return indices + pack(to_array(places), index_bits(self.layer.n_values))
 
     def receive(self, data: bytes, shape: Shape) -> Tensor:
         """Mix the codewords."""
@@ -185,8 +186,8 @@ class Mixtures(LayerTransmission):
         """One bit a latent, supports, weights, values."""
         found = self.found(output)
         weights = torch.zeros(0) if found.weights is None else found.weights
-        dense = weights.float().flatten(0, -2).cpu().numpy()
-        values = to_rows(found.values).float().cpu().numpy()
+        dense = to_array(weights.float().flatten(0, -2))
+        values = to_array(to_rows(found.values).float())
         support = dense != 0
         plain = dense.shape[1] + WORD * (support.sum(1) - 1) >= WORD * values.shape[1]
         sent = support[~plain]
@@ -203,7 +204,7 @@ class Mixtures(LayerTransmission):
 
     def receive(self, data: bytes, shape: Shape) -> Tensor:
         """Mix the codewords, or take the values."""
-        codebook = self.layer.codebook.detach().float().cpu().numpy()
+        codebook = to_array(self.layer.codebook.float())
         count, (n_codes, dim) = math.prod(shape), codebook.shape
         raw, start = np.frombuffer(data, np.uint8), packed_bytes(1, count)
         plain = np.unpackbits(raw[:start], count=count).astype(bool)
@@ -251,9 +252,9 @@ class Numbers(Transmission):
         """Pack the numbers."""
         rows = to_rows(output.values).float()
         if self.n_bits == WORD:
-            return rows.cpu().numpy().astype("<f4").tobytes()
+            return to_array(rows).astype("<f4").tobytes()
         places = ((rows - self.low) / self.step).round().clamp(0, 2**self.n_bits - 1)
-        return pack(places.cpu().numpy(), self.n_bits)
+        return pack(to_array(places), self.n_bits)
 
     def receive(self, data: bytes, shape: Shape) -> Tensor:
         """Take the numbers off the stream."""
