@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import runpy
 import struct
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ import pytest
 pytest.importorskip("PIL")
 pytest.importorskip("torch")
 
-from pictures import encode, everything, md5, pixels, write, write_zip
+from pictures import RANDOM, encode, everything, md5, pixels, write, write_zip
 from PIL import Image
 
 from solvq.checkpoint import FormatError
@@ -249,3 +251,16 @@ def test_photographs_are_split_by_photograph():
     assert len(again.train) == 1217
     with pytest.raises(ValueError, match="at most 300"):
         open_images("photos", size=400)
+
+
+def test_copies_of_exact_images_are_found_among_jpegs():
+    script = Path(__file__).parents[1] / "runs" / "prepare_cifar.py"
+    nearest = runpy.run_path(str(script))["nearest"]
+    pool = pixels(600, 32, 32, 3)
+    wanted = np.clip(pool[200:230].astype(int) + RANDOM.integers(-9, 10, (30, 32, 32, 3)), 0, 255)
+    best, first, second, unproven = nearest(wanted.astype(np.uint8), pool)
+    squares = ((wanted[:, None] - pool[None].astype(int)) ** 2).mean((2, 3, 4))
+    assert np.array_equal(best, np.arange(200, 230))
+    assert first == pytest.approx(squares.min(1))
+    assert (second >= np.sort(squares, 1)[:, 1] * (1 - 1e-6)).all()
+    assert unproven == 0

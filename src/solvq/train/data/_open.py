@@ -128,8 +128,12 @@ def _load(found: Source, indices: NDArray[np.int64], edge: int, size: int | None
         images[part] = found.images_at(indices[part], edge, size)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(place, range(0, len(indices), CHUNK)):
-            pass
+        try:
+            for _ in pool.map(place, range(0, len(indices), CHUNK)):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     return Stored(images)
 
 
