@@ -68,7 +68,7 @@ def _from_tar(path: Path) -> tuple[Batches, bool]:
                     file = archive.extractfile(member)
                     batches[name] = b"" if file is None else file.read()
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        if isinstance(error, OSError) and error.filename is not None:
             raise
         raise FormatError(f"{path}: not a tar archive that can be read ({error})") from error
     if not batches:

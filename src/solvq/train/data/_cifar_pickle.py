@@ -69,9 +69,7 @@ def unpickle(data: bytes, where: str) -> NDArray[np.uint8]:
     """
     try:
         batch = _Unpickler(BytesIO(data), encoding="bytes").load()
-    except MemoryError:
-        raise
-    except Exception as error:  # a damaged pickle may raise anything
+    except Exception as error:  # a damaged pickle may raise anything, MemoryError too
         raise FormatError(f"{where}: not a batch of CIFAR-10 ({error})") from error
     found = batch.get(b"data") if isinstance(batch, dict) else None
     if (

@@ -16,6 +16,10 @@ SUFFIXES = {
     *(".bmp", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pgm"),
     *(".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 }
+DAMAGE = (
+    *(ValueError, OSError, EOFError, RuntimeError),  # RuntimeError: password, unknown method
+    *(zipfile.BadZipFile, zlib.error),
+)
 LARGEST = 1 << 29
 
 
@@ -63,8 +67,10 @@ def list_zip(path: Path) -> Files:
     """List the image files of a zip archive, which is read in place."""
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise FormatError(f"{path}: not a zip archive ({error})") from error
+    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise FormatError(f"{path}: not a zip archive that can be read ({error})") from error
     images = sorted(filter(is_image, archive.namelist()))
     lock = threading.Lock()
 
@@ -76,10 +82,8 @@ def list_zip(path: Path) -> Files:
         try:
             with lock:
                 return archive.read(name)
-        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
+        except DAMAGE as error:
             raise FormatError(f"{path}: {name} cannot be unpacked ({error})") from error
-        except NotImplementedError as error:
-            raise FormatError(f"{path}: {name}: {error}; pack it again with deflate") from error
 
     return Files(str(path), images, read)
 

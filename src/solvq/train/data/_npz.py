@@ -18,6 +18,10 @@ WANTED = {
     *("x_train", "x_test", "x", "jpeg", "offsets", "is_test"),
     *("track_train", "track", "y_train", "y", "label"),
 }
+DAMAGE = (
+    *(ValueError, KeyError, OSError, EOFError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 KEYS = "x_train and x_test, or x, or jpeg and offsets (with is_test if known)"
 
 
@@ -50,8 +54,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise ValueError("it is one array, not an archive")
             return {key: archive[key] for key in archive.files if key in WANTED}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.filename is not None:
             raise
         raise FormatError(f"{path}: not a .npz archive of plain arrays ({error})") from error
 
