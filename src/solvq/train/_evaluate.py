@@ -91,7 +91,7 @@ def evaluate(
     found = {
         "version": VERSION,
         "step": run.step,
-        "asked": asked(run, images, n_images, features),
+        "asked": _asked(images, n_images, features),
         "images": {"name": data.name, "note": data.note, "n": count, "size": data.test.size},
         **judge.figures(),
         "absent": absent(data.test.size),
@@ -105,14 +105,23 @@ def evaluate(
     return found
 
 
-def asked(run: Run, images: Images | None, n_images: int | None, features: str) -> dict[str, Any]:
+def _asked(images: Images | None, n_images: int | None, features: str) -> dict[str, Any]:
     """What an evaluation depends on besides the state of the run."""
-    given = None if images is None else images.name
+    given = None if images is None else f"{images.name}: {images.note}"
     return {"images": given, "n_images": n_images, "features": features}
 
 
-def up_to_date(run: Run, wanted: dict[str, Any]) -> dict[str, Any] | None:
-    """What ``eval.json`` holds if it was ``asked`` the same of the same state, otherwise None."""
+def up_to_date(
+    run: Run, *, images: Images | None = None, n_images: int | None = None, features: str = "auto"
+) -> dict[str, Any] | None:
+    """What ``eval.json`` holds, if `evaluate` wrote it asked the same of the same state, or None.
+
+    Parameters
+    ----------
+    run, images, n_images, features
+        As `evaluate`.
+    """
+    wanted = _asked(images, n_images, features)
     try:
         found = json.loads((run.path / "eval.json").read_text())
         same = (VERSION, run.step, wanted) == (found["version"], found["step"], found["asked"])

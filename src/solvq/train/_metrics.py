@@ -160,7 +160,7 @@ class Frechet:
         self.name, self.about = network.name, network.about
         embedding = Embedding(network).to(device)
         self.n_features = embedding.num_features
-        self.metric = FrechetInceptionDistance(embedding, normalize=True).to(device)
+        self.metric = FrechetInceptionDistance(embedding).to(device)
 
     def add(self, reconstruction: Tensor, x: Tensor) -> None:
         """Take in a batch of both sets."""
