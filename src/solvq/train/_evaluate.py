@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from solvq.train._environment import environment
 from solvq.train._feature_network import SMALLEST
-from solvq.train._features import load_features
+from solvq.train._features import load_features, resolve
 from solvq.train._judge import Judge
 from solvq.train._metrics import Frechet, absent
 from solvq.train._order import to_tensor
@@ -76,6 +76,8 @@ def evaluate(
     """
     if n_images is not None and n_images < 1:
         raise ValueError(f"n_images is {n_images}; give at least 1, or leave it out for all")
+    if features != NO_FEATURES:
+        resolve(features)
     begun = time.perf_counter()
     where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     config = run.config

@@ -11,11 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.functional.image import (
-    multiscale_structural_similarity_index_measure,
-    structural_similarity_index_measure,
-)
-from torchmetrics.image.fid import FrechetInceptionDistance
 
 from solvq.train._feature_network import SMALLEST, FeatureNetwork
 
@@ -61,16 +56,15 @@ def similarities(reconstruction: Tensor, x: Tensor) -> dict[str, Tensor]:
 
     Gaussian windows of 11 pixels with sigma 1.5; colours apart, then their mean.
     """
-    shown, size = reconstruction.clamp(0, 1), min(x.shape[-2:])
-    found = {}
+    from torchmetrics.functional import image as library  # noqa: PLC0415 - slow
+
+    shown, size, found = reconstruction.clamp(0, 1), min(x.shape[-2:]), {}
     if size >= SMALLEST_SSIM:
-        found["ssim"] = structural_similarity_index_measure(
-            shown, x, data_range=1.0, reduction="none"
-        )
+        ssim = library.structural_similarity_index_measure
+        found["ssim"] = ssim(shown, x, data_range=1.0, reduction="none")
     if size >= SMALLEST_MS_SSIM:
-        found["ms_ssim"] = multiscale_structural_similarity_index_measure(
-            shown, x, data_range=1.0, reduction="none"
-        )
+        ms_ssim = library.multiscale_structural_similarity_index_measure
+        found["ms_ssim"] = ms_ssim(shown, x, data_range=1.0, reduction="none")
     return {name: torch.as_tensor(each).reshape(len(x)) for name, each in found.items()}
 
 
@@ -157,6 +151,8 @@ class Frechet:
     """
 
     def __init__(self, network: FeatureNetwork, device: torch.device) -> None:
+        from torchmetrics.image.fid import FrechetInceptionDistance  # noqa: PLC0415 - slow
+
         self.name, self.about = network.name, network.about
         embedding = Embedding(network).to(device)
         self.n_features = embedding.num_features

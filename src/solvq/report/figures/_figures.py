@@ -55,6 +55,6 @@ def draw(runs: Sequence[Record], folder: str | Path) -> list[Path]:
         for name, (drawn, kind) in FIGURES.items():
             path = place / f"{name}.{kind}"
             about = {"Date": None} if kind == "svg" else None
-            drawn(groups).savefig(path, dpi=150, metadata=about)
+            drawn(groups).savefig(path, dpi=120, metadata=about)
             written.append(path)
     return written
