@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +22,7 @@ from solvq.train._features import load_features
 from solvq.train._judge import Judge, Point
 from solvq.train._metrics import Frechet, LatentError, Means, absent, errors, similarities
 from solvq.train._points import transmissions
-from solvq.train._transmit import Mixtures, Numbers, Transmission, pack, unpack
+from solvq.train._transmit import Mixtures, Numbers, Transmission, pack, to_rows, unpack
 from solvq.vector import METHODS, VectorQuantizer
 
 CPU = torch.device("cpu")
@@ -46,6 +48,12 @@ def output_of(layer: VectorQuantizer | None, z: Tensor) -> Output:
     return Output(z, z, z if found is None else found.values, found)
 
 
+@cache
+def built(name: str) -> VectorQuantizer:
+    """A layer in eval mode, its codewords from data."""
+    return build(name).eval()
+
+
 class Stand:
     """As much of an autoencoder as is asked for ways to send its latents."""
 
@@ -53,11 +61,16 @@ class Stand:
         self.quantizer = quantizer
 
 
+def made(model: Any, training: Output) -> list[Transmission]:
+    """Transmissions of a model with tables made of an output."""
+    return transmissions(model, to_rows(training.latents), to_rows(training.values), CODES)
+
+
 def ways(layer: VectorQuantizer | None) -> list[Transmission]:
     """Transmissions of a layer, with tables made of other latents."""
     many = latents(16, DIM, 4, 4, seed=9).detach()
     with torch.no_grad():
-        return transmissions(Stand(layer), output_of(layer, many), CODES)  # type: ignore[arg-type]
+        return made(Stand(layer), output_of(layer, many))
 
 
 # Images
@@ -198,7 +211,8 @@ def test_packing(n_bits: int) -> None:
 
 @pytest.mark.parametrize("name", sorted({*HARD, *MIXED, "gumbel", "stochastic"}))
 def test_own_transmission_gives_the_layers_values(name: str) -> None:
-    layer = build(name).eval()
+    layer = built(name)
+    layer.reset_usage()
     own, z = ways(layer)[0], z_of()
     output = output_of(layer, z)
     data = own.send(output)
@@ -207,7 +221,6 @@ def test_own_transmission_gives_the_layers_values(name: str) -> None:
     assert values.shape == z.shape
     assert torch.allclose(values, exact, atol=2e-6)
     assert torch.allclose(values, output.values, atol=2e-6)
-    layer.reset_usage()
     layer.measure(z)
     sent = 8 * len(data) / math.prod(SHAPE)
     if isinstance(own, Mixtures):  # at most a bit for each codeword in place of the choice
@@ -219,7 +232,8 @@ def test_own_transmission_gives_the_layers_values(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(MIXED))
 def test_operating_points_of_soft_layers(name: str) -> None:
-    layer = build(name).eval()
+    layer = built(name)
+    layer.reset_usage()
     z = z_of()
     output = output_of(layer, z)
     points, names = {}, []
@@ -264,7 +278,7 @@ def test_only_the_bytes_count() -> None:
 @pytest.mark.parametrize("n_bits", [2, 4, 8, 32])
 def test_numbers_lose_at_most_half_a_step(n_bits: int) -> None:
     z = z_of()
-    way = Numbers(z, n_bits)
+    way = Numbers(to_rows(z), n_bits)
     data = way.send(output_of(None, z))
     back = way.receive(data, SHAPE)
     assert len(data) == math.prod(SHAPE) * DIM * n_bits // 8
@@ -296,7 +310,7 @@ def test_points_decode_what_was_sent(model: Autoencoder) -> None:
     x = images(4)
     with torch.no_grad():
         output = model(x)
-        point = Point(transmissions(model, output, CODES)[0])
+        point = Point(made(model, output)[0])
         model.quantizer.reset_usage()
         model.quantizer.measure(output.latents)
         point.add(model, output, x)
@@ -311,7 +325,7 @@ def test_judge_does_not_depend_on_batches(model: Autoencoder) -> None:
     x, found, arrays = images(12, seed=2), [], []
     for size in (12, 5):
         with torch.no_grad():
-            judge = Judge(model, transmissions(model, model(images(8)), CODES), None)
+            judge = Judge(model, made(model, model(images(8))), None)
         for first in range(0, 12, size):
             judge.add(x[first : first + size], 12)
         found.append(judge.figures())

@@ -6,13 +6,15 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from solvq.train._autoencoder import Autoencoder
 from solvq.train._environment import environment
 from solvq.train._feature_network import SMALLEST
 from solvq.train._features import load_features, resolve
@@ -22,10 +24,11 @@ from solvq.train._order import to_tensor
 from solvq.train._points import transmissions
 from solvq.train._run import Run, write_beside
 from solvq.train._timing import timing
-from solvq.train.data import Images, open_images
+from solvq.train._transmit import to_rows
+from solvq.train.data import Images, Split, open_images
 
-BATCH = 100
-CALIBRATION = 200  # training images that tables of operating points are made of
+BATCH = 100  # images of up to 64 pixels, fewer of larger ones
+CALIBRATION = (1000, 16_000)  # training images and latents that are enough for tables
 NO_FEATURES = "none"
 VERSION = 1  # of what eval.json holds; older ones are computed anew
 
@@ -84,12 +87,12 @@ def evaluate(
     data = images or open_images(config.data, size=config.size, test=config.test_data)
     count = min(n_images or len(data.test), len(data.test))
     judge = _judge(run, data, features, where)
-    every = np.arange(count) * len(data.test) // count
-    for first in range(0, count, BATCH):
-        chosen = every[first : first + BATCH]
-        judge.add(to_tensor(data.test.batch(chosen), where), count)
+    done = 0
+    for x in _spread(data.test, count, where):
+        judge.add(x, count)
+        done += len(x)
         if progress is not None:
-            progress(run.path.name, first + len(chosen), count)
+            progress(run.path.name, done, count)
     found = {
         "version": VERSION,
         "step": run.step,
@@ -135,13 +138,31 @@ def up_to_date(
 def _judge(run: Run, data: Images, features: str, device: torch.device) -> Judge:
     """The model, the ways to send its latents, and the network of the Fréchet distance."""
     model = run.model().to(device)
-    first = data.train.batch(np.arange(min(CALIBRATION, len(data.train))))
+    latents, values = _calibration(model, data.train, device)
     with torch.no_grad():
-        training = model(to_tensor(first, device))
-        points = transmissions(model, training, run.config.n_codes)
+        points = transmissions(model, latents, values, run.config.n_codes)
     if features == NO_FEATURES or data.test.size < SMALLEST:
         return Judge(model, points, None)
     return Judge(model, points, Frechet(load_features(features), device))
+
+
+@torch.no_grad()
+def _calibration(model: Autoencoder, split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Latents and values (N, dim) of some images."""
+    most, enough = CALIBRATION
+    per_image = len(to_rows(model.encode(next(_spread(split, 1, device)))))
+    count = min(most, len(split), -(-enough // per_image))
+    outputs = [model(x) for x in _spread(split, count, device)]
+    latents = torch.cat([to_rows(output.latents) for output in outputs])
+    return latents, torch.cat([to_rows(output.values) for output in outputs])
+
+
+def _spread(split: Split, count: int, device: torch.device) -> Iterator[Tensor]:
+    """Batches of ``count`` images in order, evenly spread over all."""
+    every = np.arange(count) * len(split) // count
+    size = min(BATCH, max(1, BATCH * 64**2 // split.size**2))
+    for first in range(0, count, size):
+        yield to_tensor(split.batch(every[first : first + size]), device)
 
 
 def strict(value: Any) -> Any:

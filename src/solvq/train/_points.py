@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from solvq import quantize
-from solvq.train._autoencoder import Autoencoder, Output
+from solvq.train._autoencoder import Autoencoder
 from solvq.train._transmit import (
     WORD,
     Indices,
@@ -23,7 +24,9 @@ LEVELS = 16  # weights in such a table
 COARSE = (8, 4, 2)  # bits of rounded numbers
 
 
-def transmissions(model: Autoencoder, training: Output, n_codes: int) -> list[Transmission]:
+def transmissions(
+    model: Autoencoder, latents: Tensor, values: Tensor, n_codes: int
+) -> list[Transmission]:
     """Ways to send latents, the model's own one first.
 
     A layer that assigns hard sends its indices. A soft convex layer sends exact mixtures, and at
@@ -36,27 +39,27 @@ def transmissions(model: Autoencoder, training: Output, n_codes: int) -> list[Tr
     ----------
     model : Autoencoder
         In eval mode.
-    training : Output
-        For training images: tables, ranges and codewords are found on them.
+    latents, values : Tensor of shape (N, dim)
+        Of training images; tables, ranges and codewords are found on them.
     n_codes : int
         Codewords for a model that has none.
     """
     layer = model.quantizer
     if layer is None:
-        kmeans = METHODS["nearest"](training.latents.shape[1], n_codes).to(training.latents.device)
-        kmeans.initialise(training.latents, torch.Generator().manual_seed(0))
-        after = Indices("nearest of k-means codewords", kmeans.eval(), own=False)
-        return [*(Numbers(training.values, n) for n in (WORD, *COARSE)), after]
+        kmeans = METHODS["nearest"](latents.shape[1], n_codes).to(latents.device)
+        kmeans.initialise(latents, torch.Generator().manual_seed(0))
+        after = Indices(f"nearest of {n_codes} k-means codewords", kmeans.eval(), own=False)
+        return [*(Numbers(values, n_bits) for n_bits in (WORD, *COARSE)), after]
     if isinstance(layer, SoftConvexSparseQuantizer):
         return [Sparse("sparse mixtures", layer, own=True)]
     if not layer.mixes:
         return [Indices("indices", layer, own=True)]
     return [
         Mixtures("exact mixtures", layer, own=True),
-        Numbers(training.values, COARSE[0]),
+        Numbers(values, COARSE[0]),
         Largest("largest weight", layer, own=True),
         nearest(layer),
-        *(sparse(layer, s, training) for s in SUPPORTS if s <= layer.n_codes),
+        *(sparse(layer, s, latents) for s in SUPPORTS if s <= layer.n_codes),
     ]
 
 
@@ -68,10 +71,10 @@ def nearest(layer: VectorQuantizer) -> Indices:
     return Indices("nearest codeword", plain.eval(), own=False)
 
 
-def sparse(layer: VectorQuantizer, n_nonzero: int, training: Output) -> Sparse:
-    """Mixtures of few codewords of a layer; the table of weights is the best one for training."""
+def sparse(layer: VectorQuantizer, n_nonzero: int, latents: Tensor) -> Sparse:
+    """Mixtures of few codewords of a layer; the table of weights is the best for the latents."""
     fine = _sparse(layer, n_nonzero, FINE)
-    weights = fine(training.latents).weights
+    weights = fine(latents).weights
     if weights is None:
         raise ValueError("the sparse layer gave no weights")
     table = quantize(weights[..., 1:], n_values=LEVELS).codebook

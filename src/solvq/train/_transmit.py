@@ -235,7 +235,7 @@ class Numbers(Transmission):
 
     Parameters
     ----------
-    values : Tensor of shape (B, dim, h, w)
+    values : Tensor of shape (N, dim)
         Such values, whose least and largest of each dimension bound the steps.
     n_bits : int
         At most 16, or 32 for float32.
@@ -244,7 +244,7 @@ class Numbers(Transmission):
     def __init__(self, values: Tensor, n_bits: int) -> None:
         super().__init__("float32 values" if n_bits == WORD else f"{n_bits}-bit values")
         self.n_bits = n_bits
-        rows = to_rows(values).float()
+        rows = values.float()
         self.low = rows.amin(0)
         self.step = ((rows.amax(0) - self.low) / (2**n_bits - 1)).clamp_min(1e-30)
 
