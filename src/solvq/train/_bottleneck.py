@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from solvq.train._autoencoder import Autoencoder
 from solvq.train._config import Config
+from solvq.train._order import indices, to_tensor
+from solvq.train._parallel import rank, world_size
+from solvq.train.data import Split
 from solvq.vector import VectorQuantizer
 
 ROWS_PER_CODE = 32  # latents for the initial codewords
-MOST_BATCHES = 16  # read for them
+MOST_BATCHES = 16  # encoded for them
 
 
 def check_bottleneck(config: Config, model: Autoencoder) -> None:
@@ -41,18 +45,19 @@ def anneal(config: Config, layer: VectorQuantizer, step: int) -> None:
 
 
 @torch.no_grad()
-def initialise(config: Config, model: Autoencoder, read: Callable[[int], Tensor]) -> None:
-    """Start the codewords from the latents of the first batches; ``read(i)`` gives the i-th."""
-    layer = model.quantizer
-    if layer is None:
-        return
-    wanted, latents = ROWS_PER_CODE * config.n_codes, list[Tensor]()
-    for place in range(MOST_BATCHES):
-        latents.append(model.encode(read(place)))
-        each = latents[0].numel() // latents[0].shape[1]
-        if each * len(latents) >= wanted:
-            break
-    layer.initialise(torch.cat(latents))
+def initialise(config: Config, model: Autoencoder, split: Split, device: torch.device) -> None:
+    """Start the codewords from the latents of the images of the first steps with a bottleneck.
+
+    Each process encodes its share, one after the other in the order of a single process.
+    """
+    layer = cast(VectorQuantizer, model.quantizer)
+    an_image = (split.size >> config.n_down) ** 2
+    wanted = math.ceil(ROWS_PER_CODE * config.n_codes / an_image / config.batch_size)
+    steps = range(config.start, config.start + min(wanted, MOST_BATCHES))
+    chosen = [indices(step, len(split), config.batch_size, config.seed) for step in steps]
+    mine = np.array_split(np.concatenate(chosen), world_size())[rank()]
+    parts = np.array_split(mine, len(steps))
+    layer.initialise(torch.cat([model.encode(to_tensor(split.batch(p), device)) for p in parts]))
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from solvq.train._bottleneck import anneal, initialise
 from solvq.train._config import Config
-from solvq.train._order import batches, images, seed_step, to_tensor
+from solvq.train._order import batches, seed_step
 from solvq.train._parallel import average, average_gradients, process_group, same_everywhere
 from solvq.train._record import Recorder
 from solvq.train._run import Run
@@ -84,12 +84,8 @@ def _steps(
     begun = time.perf_counter()
     for step, x in zip(todo, batches(data.train, todo, config, device), strict=True):
         seed_step(config.seed, step)
-        if step == config.start:
-
-            def read(place: int, first: int = step) -> Tensor:
-                return to_tensor(images(data.train, first + place, config), device)
-
-            initialise(config, trainee.model, read)
+        if step == config.start and trainee.model.quantizer is not None:
+            initialise(config, trainee.model, data.train, device)
         recorder.add(one_step(trainee, x, step))
         trainee.step = step + 1
         if trainee.step % config.interval == 0 or trainee.step == config.steps:

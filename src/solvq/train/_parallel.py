@@ -57,6 +57,7 @@ def average_gradients(parameters: Iterable[Tensor]) -> None:
     average([p.grad for p in parameters if p.grad is not None])
 
 
+@torch.no_grad()
 def same_everywhere(tensors: Iterable[Tensor]) -> None:
     """Give all processes the first one's tensors, in place."""
     if world_size() > 1:
