@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint unit nojit fuzz bench-setup bench clean
+.PHONY: demo demo-train test lint unit nojit fuzz bench-setup bench clean
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
@@ -21,12 +21,20 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
 
+$(VENV)/.train: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[train]' torch==2.13.0
+	@touch $@
+
 $(VENV)/.bench: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[bench]'
 	@touch $@
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/demo.py
+
+# Trains four small autoencoders on photographs and compares them: about three minutes.
+demo-train: $(VENV)/.train
+	PATH="$(abspath $(BIN)):$$PATH" examples/train.sh
 
 test: lint unit nojit
 

@@ -47,14 +47,8 @@ def average(tensors: list[Tensor]) -> None:
 
 
 def average_gradients(parameters: Iterable[Tensor]) -> None:
-    """Average gradients over all processes; a parameter without one counts as 0."""
-    if world_size() == 1:
-        return
-    parameters = list(parameters)
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    average([p.grad for p in parameters if p.grad is not None])
+    """Average gradients over all processes, which must have them for the same parameters."""
+    average([parameter.grad for parameter in parameters if parameter.grad is not None])
 
 
 @torch.no_grad()
