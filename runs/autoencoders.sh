@@ -65,11 +65,22 @@ sweep() {
     done
 }
 
+churches() { # photographs of churches, 64 pixels, by VQGANs; the GPU's command is in docs/train.md
+    local gan="--data $CHURCHES --size 64 --model vqgan --objective adversarial --steps 600
+        --batch-size 8 --set width=16 --set n_blocks=1 --set n_down=2 --set lr=1e-3 --set warmup=20
+        --set start=20 --set interval=100 --set objective_options.perceptual=efficientnet-lite0
+        --set objective_options.discriminator_width=32"
+    run churches/vq-ema --quantizer nearest-ema $gan
+    run churches/exact --quantizer soft-convex $gan
+    run churches/plain --quantizer none $gan
+}
+
 for part in "$@"; do
     case $part in
         cifar) table cifar "$CIFAR" ;;
         gtsrb) table gtsrb "$GTSRB" ;;
         sweep) sweep ;;
+        churches) churches ;;
         *) echo "unknown part $part; give cifar, gtsrb, sweep or churches" >&2; exit 2 ;;
     esac
 done | xargs -P "$JOBS" -L 1 solvq train

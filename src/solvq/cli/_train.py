@@ -27,8 +27,10 @@ class Trained:
 
     def lines(self) -> Iterator[str]:
         """One figure a line."""
+        width = max(map(len, self.figures), default=0)
         for name, value in self.figures.items():
-            yield f"{name:22}{value:.6g}" if isinstance(value, float) else f"{name:22}{value}"
+            figure = f"{value:.6g}" if isinstance(value, float) else str(value)
+            yield f"{name.ljust(width)}  {figure}"
         yield f"next: solvq eval {self.path} --table"
 
 

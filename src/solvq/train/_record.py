@@ -40,7 +40,7 @@ class Recorder:
         count = min(PROBE, len(data.test))
         self.probe = to_tensor(data.test.batch(np.arange(count)), trainee.device)
         self.sums: dict[str, Tensor] = {}
-        self.steps = 0
+        self.counts: dict[str, int] = {}
         self.lines = [line for line in run.metrics() if line["step"] <= trainee.step]
         self.text = ""
         self.board: Any = None
@@ -54,16 +54,16 @@ class Recorder:
         return self.lines[-1] if self.lines else {}
 
     def add(self, figures: dict[str, Tensor]) -> None:
-        """Count the figures of a step."""
-        self.steps += 1
+        """Count the figures of a step; some may begin later than others."""
         for name, value in figures.items():
             self.sums[name] = self.sums.get(name, 0) + value.detach()
+            self.counts[name] = self.counts.get(name, 0) + 1
 
     def write(self) -> None:
         """End the interval: judge the probe, and let the first process write."""
         line: dict[str, Any] = {"step": self.trainee.step, "seconds": self.trainee.seconds}
-        line |= {f"train_{n}": float(total) / self.steps for n, total in self.sums.items()}
-        self.sums, self.steps = {}, 0
+        line |= {f"train_{n}": float(total) / self.counts[n] for n, total in self.sums.items()}
+        self.sums, self.counts = {}, {}
         if not math.isfinite(line["train_loss"]):
             raise ValueError(
                 f"the loss is {line['train_loss']} near step {self.trainee.step}; try a smaller lr"
