@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from solvq.report._groups import group
 from solvq.report._table import Cell, summed_up
 from solvq.report.figures import FIGURES, draw
 from solvq.report.figures._pictures import principal
-from solvq.train import evaluate, open_run, train, up_to_date
+from solvq.train import _timing, evaluate, open_run, train, up_to_date
 
 RUNS: dict[str, dict[str, Any]] = {
     "vq": {"quantizer": "nearest-ema"},
@@ -29,6 +30,14 @@ RUNS: dict[str, dict[str, Any]] = {
     "soft-1": {"quantizer": "soft-convex-relaxed", "seed": 1},
     "residual": {"quantizer": "residual", "options": {"depth": 2}},
 }
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_repeats() -> Iterator[None]:
+    """Time everything twice only."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_timing, "REPEATS", 2)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -207,6 +216,13 @@ def test_distances_on_different_networks_are_left_out(trained: Path) -> None:
     mixed = table([on("vq", "a"), on("soft", "b")])
     assert mixed.rows[0].cells["frechet"] == Cell(None)
     assert any("differ: a, b" in note for note in mixed.notes)
+
+
+def test_unfinished_runs_are_named(trained: Path) -> None:
+    one, other = read_run(trained / "vq"), read_run(trained / "soft")
+    short = replace(one, found=one.found | {"step": 4})
+    assert "not trained to their end: vq at step 4" in table([short, other]).notes
+    assert not any("not trained" in note for note in table([one, other]).notes)
 
 
 def test_summed_up() -> None:

@@ -34,9 +34,10 @@ def details(run: Record) -> Iterator[str]:
         yield f"  {'frechet':20}{distance['value']:.5g} on {distance['network']}"
     for name, reason in found.get("absent", {}).items():
         yield f"  {name:20}- ({reason})"
+    reference = found.get("timing", {}).get("reference")
     for name, times in found.get("timing", {}).items():
         if isinstance(times, dict):
-            yield f"  {name:20}{times['min']:.4g}, {times['ratio']:.3g} of nearest-ema's"
+            yield f"  {name:20}{times['min']:.4g}, {times['ratio']:.3g} times {reference}"
     yield from _points(found["points"])
 
 

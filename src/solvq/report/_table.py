@@ -161,6 +161,10 @@ def _notes(
 ) -> Iterable[str]:
     """What the numbers rest on."""
     yield from sorted({_images(run) for run in runs})
+    short = [run for run in runs if run.found["step"] < run.config["steps"]]
+    if short:
+        stops = (f"{run.path.name} at step {run.found['step']}" for run in short)
+        yield f"not trained to their end: {', '.join(stops)}"
     if not any(one.plain for one in groups):
         yield "no plain autoencoder (quantizer none) among the runs, so MSE/plain is empty"
     elif any(plain_of(one, groups) is None for one in groups):
@@ -181,8 +185,9 @@ def _notes(
     timed = next((run.found.get("timing") for run in runs if run.found.get("timing")), None)
     if timed and any(column.key == "step_ratio" for column in columns):
         yield (
-            f"times: least of some on {timed['threads']} threads ({timed['device']}), quantizer "
-            f"forward and backward; step ratio: over {timed['reference']} in the same process"
+            f"times: least of several on {timed['device']} with {timed['threads']} threads, the "
+            f"quantizer's forward and backward; step ratio: over {timed['reference']} in the same "
+            "process"
         )
 
 

@@ -20,8 +20,8 @@ from solvq.train.data import Images
 from solvq.vector import VectorQuantizer
 
 REFERENCE = "nearest-ema"
-REPEATS = 10
-PATIENCE = 4.0  # seconds after which repeats end, at 3 or more
+REPEATS = 20
+PATIENCE = 3.0  # seconds after which repeats end, at 4 or more
 
 
 def timing(run: Run, images: Images, device: str | torch.device = "cpu") -> dict[str, Any]:
@@ -101,7 +101,7 @@ def _compared(
     for repeat in range(REPEATS + 1):
         for call, kept in ((ours, times), (theirs, reference)):
             kept.append(_milliseconds(call, device))
-        if repeat >= 3 and time.perf_counter() - begun > PATIENCE:
+        if repeat >= 4 and time.perf_counter() - begun > PATIENCE:
             break
     times, reference = times[1:], reference[1:]
     return {
