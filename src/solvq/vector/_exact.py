@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from solvq.vector._active_set import Problem, minimise, pieces
+from solvq.vector._active_set import Problem, pieces
+from solvq.vector._minimum import minimise
 from solvq.vector._system import System
 
 
