@@ -25,19 +25,30 @@ SINGULAR = 64 * 2.0**-52  # of a diagonal entry: a pivot that is nothing but rou
 
 
 @kernel
+def inner(problem: Any, j: int, k: int) -> float:
+    """Inner product of two codewords, looked up if there is a table."""
+    gram, words, _ = problem
+    if gram.size:
+        return gram[j, k]
+    total = 0.0
+    for f in range(words.shape[1]):
+        total += words[j, f] * words[k, f]
+    return total
+
+
+@kernel
 def append(problem: Any, work: Any, count: int, j: int, right: float) -> int:
     """Let codeword j join the support, with linear term ``right``, and count it.
 
     It stays out if rounding leaves the factor no pivot.
     """
-    gram, ridge = problem
     chosen, weights, factor, sides, _ = work
     row = factor[count]
     first, second = right, 1.0
-    diagonal = gram[j, j] + ridge
+    diagonal = inner(problem, j, j) + problem[2]
     pivot = diagonal
     for i in range(count):
-        v = gram[j, chosen[i]]
+        v = inner(problem, j, chosen[i])
         for k in range(i):
             v -= factor[i, k] * row[k]
         v /= factor[i, i]
@@ -76,10 +87,10 @@ def remove(work: Any, count: int, at: int) -> int:
 
 
 @kernel
-def aim(work: Any, count: int, goal: Floats) -> float:
-    """Minimiser of sum 1 on the support, of either sign, in ``goal``; the slope of all there."""
+def aim(work: Any, count: int, total: float, goal: Floats) -> float:
+    """Minimiser of a given sum on the support, in ``goal``; the slope that all have there."""
     _, _, factor, sides, _ = work
-    across, square = -1.0, 0.0
+    across, square = -total, 0.0
     for i in range(count):
         across += sides[0, i] * sides[1, i]
         square += sides[1, i] * sides[1, i]
@@ -99,7 +110,7 @@ def settle(work: Any, count: int, goal: Floats) -> tuple[int, float]:
     """Minimise over a face: step towards the minimiser, and drop what reaches zero first."""
     weights = work[1]
     while True:
-        level = aim(work, count, goal)
+        level = aim(work, count, 1.0, goal)
         share, at = 1.0, -1
         for i in range(count):
             if goal[i] <= 0:
@@ -117,7 +128,7 @@ def settle(work: Any, count: int, goal: Floats) -> tuple[int, float]:
 @kernel
 def price(problem: Any, work: Any, count: int, linear: Floats, start: int) -> tuple[float, float]:
     """Slopes of all weights; the Frank-Wolfe gap, and how far the objective has fallen."""
-    gram, ridge = problem
+    gram, _, ridge = problem
     chosen, weights, _, _, slopes = work
     slopes[:] = linear
     missing = 1.0
@@ -170,7 +181,7 @@ def steepest(work: Any, count: int, entrants: Int64) -> int:
 @kernel
 def improve(problem: Any, work: Any, place: Any, linear: Floats, goal: Floats) -> int:
     """One round: the entrants join one after the other, if they still promise something."""
-    gram, ridge = problem
+    gram, _, ridge = problem
     chosen, weights, _, _, _ = work
     count, start, level, entrants = place
     for j in entrants:
@@ -194,7 +205,7 @@ def solve(problem: Any, work: Any, linear: Floats, start: int, limits: Any) -> A
     """
     tol, max_iter, highest = limits
     entrants, goal = np.empty(linear.size, np.int64), np.empty(linear.size)
-    right = linear[start] + problem[0][start, start] + problem[1]
+    right = linear[start] + problem[0][start, start] + problem[2]
     count = append(problem, work, 0, start, right)
     if count == 0:  # a zero codeword without penalty
         work[0][0], work[1][0] = start, 1.0
@@ -209,29 +220,29 @@ def solve(problem: Any, work: Any, linear: Floats, start: int, limits: Any) -> A
             return count, gap, rounds, fall
         least, lowest = min(least, gap), min(lowest, highest - fall)
         found = steepest(work, count, entrants[: ENTRANTS << min(rounds // 4, 30)])
-        level = aim(work, count, goal)
+        level = aim(work, count, 1.0, goal)
         place = count, start, level, entrants[:found]
         count = improve(problem, work, place, linear, goal)
         rounds += 1
 
 
 @kernel
+def workspace(size: int, width: int) -> Any:
+    """Room for supports of up to ``size`` codewords, and ``width`` slopes."""
+    chosen, factor = np.empty(size, np.int64), np.empty((size, size + PADDING))
+    return chosen, np.empty(size), factor, np.empty((2, size)), np.empty(width)
+
+
+@kernel
 def solve_rows(problem: Any, rows: Any, limits: Any, outputs: Any, span: Any) -> None:
     """Weights, gaps, rounds and objectives of a range of rows; weights are zero before.
 
-    ``problem`` is G and the ridge, ``rows`` are b (N, K), starts and objectives there (N,), and
-    ``limits`` the tolerance and the largest number of rounds.
+    ``problem`` is G, the codewords and the ridge, ``rows`` are b (N, K), starts and objectives
+    there (N,), and ``limits`` the tolerance and the largest number of rounds.
     """
     linear, start, highest = rows
     weights, gaps, n_iter, objective = outputs
-    size = linear.shape[1]
-    work = (
-        np.empty(size, np.int64),
-        np.empty(size),
-        np.empty((size, size + PADDING)),
-        np.empty((2, size)),
-        np.empty(size),
-    )
+    work = workspace(linear.shape[1], linear.shape[1])
     for i in range(span[0], span[1]):
         bounds = limits[0], limits[1], highest[i]
         count, gap, rounds, fall = solve(problem, work, linear[i], start[i], bounds)

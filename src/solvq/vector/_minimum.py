@@ -13,8 +13,14 @@ from solvq.vector._simplex import array, in_threads, spans
 
 COARSE = 1e-4  # of the objective: a gap that rounding alone should not leave
 ROUNDING = 10  # times machine epsilon and the largest codeword's square: a gap that it may
-LARGEST_GRAM = 2048  # codewords, whose matrix of inner products then takes 32 MB
+LARGEST_TABLE = 2048  # codewords, whose inner products then take 32 MB
+SMALL_TABLE = 256  # codewords, whose inner products cost next to nothing
 ELEMENTS = 2**18  # of the linear terms of the rows that a thread has at a time
+
+
+def worth_a_table(n_rows: int, n_codes: int) -> bool:
+    """Whether rows pay for the table of inner products of all codewords, and read it in a cache."""
+    return n_codes <= SMALL_TABLE or (n_codes <= LARGEST_TABLE and n_codes <= 8 * n_rows)
 
 
 def minimise(problem: Problem, tol: float, max_iter: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -23,7 +29,7 @@ def minimise(problem: Problem, tol: float, max_iter: int) -> tuple[Tensor, Tenso
     Rows that rounding stops early, with a gap above `COARSE` of their objective, are solved again
     by batches in float64.
     """
-    by_rows = problem.target.is_cpu and len(problem.codebook) <= LARGEST_GRAM
+    by_rows = problem.target.is_cpu and worth_a_table(len(problem.target), len(problem.codebook))
     dtype = torch.float64 if by_rows else problem.target.dtype
     centre = problem.codebook.mean(0)
     centred = problem._replace(target=problem.target - centre, codebook=problem.codebook - centre)
@@ -63,7 +69,7 @@ def minimise_by_rows(problem: Problem, tol: float, max_iter: int) -> Outputs:
         torch.empty_like(problem.start),
         problem.target.new_empty(n_rows),
     )
-    kernel_problem = array(words @ words.T), ridge
+    kernel_problem = array(words @ words.T), array(words), ridge
     limits = tol, max_iter
     size = max(64, torch.get_num_threads() * ELEMENTS // n_codes)
     for first in range(0, n_rows, size):
