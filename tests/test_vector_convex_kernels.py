@@ -58,7 +58,7 @@ def value_and_gap(problem: Problem, weights: Tensor) -> tuple[Tensor, Tensor]:
 def test_factor_follows_the_support() -> None:
     """L L^T = H on the support, and L times the sides are their right sides, after every change."""
     words = torch.randn(9, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    matrix = (words @ words.T + 0.1 * torch.eye(9)).numpy()
+    matrix = (words @ words.T + 0.1 * torch.eye(9, dtype=words.dtype)).numpy()
     problem = (words @ words.T).numpy(), words.numpy(), 0.1
     without_table = np.empty((0, 0)), words.numpy(), 0.1
     right, work, support = np.linspace(-1, 2, 9), kernels.workspace(9, 9), []

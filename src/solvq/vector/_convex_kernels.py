@@ -3,9 +3,9 @@
 A row minimises ``1/2 d^T H d - b^T d`` over the d for which ``p = e + d`` lies on the simplex, with
 ``H = G + ridge I`` and e the unit vector of the row's start. The support, its weights and the
 Cholesky factor L of H on it live in arrays of one thread, ``work``: ``chosen``, ``weights``,
-``factor`` L, ``sides``, which are L^-1 times the linear term in p and L^-1 times ones, and
-``slopes`` (K,) of all weights. There is room for supports of all K codewords; what is not used is
-not touched.
+``factor`` L, ``sides``, which are L^-1 times the linear term in p, L^-1 times ones and one over the
+diagonal of L, and ``slopes`` (K,) of all weights. There is room for supports of all K codewords;
+what is not used is not touched.
 
 Everything is float64; the kernels trust their arguments and hold no lock of Python.
 """
@@ -51,7 +51,7 @@ def append(problem: Any, work: Any, count: int, j: int, right: float) -> int:
         v = inner(problem, j, chosen[i])
         for k in range(i):
             v -= factor[i, k] * row[k]
-        v /= factor[i, i]
+        v *= sides[2, i]
         row[i] = v
         pivot -= v * v
         first -= v * sides[0, i]
@@ -60,7 +60,7 @@ def append(problem: Any, work: Any, count: int, j: int, right: float) -> int:
         return count
     pivot = math.sqrt(pivot)
     row[count] = pivot
-    sides[0, count], sides[1, count] = first / pivot, second / pivot
+    sides[0, count], sides[1, count], sides[2, count] = first / pivot, second / pivot, 1.0 / pivot
     chosen[count], weights[count] = j, 0.0
     return count + 1
 
@@ -75,8 +75,9 @@ def remove(work: Any, count: int, at: int) -> int:
             factor[i, k] = factor[i + 1, k]
     for i in range(at, count - 1):
         x, y = factor[i, i], factor[i, i + 1]
-        length = math.sqrt(x * x + y * y)
-        cosine, sine = x / length, y / length
+        inverse = 1.0 / math.sqrt(x * x + y * y)
+        cosine, sine = x * inverse, y * inverse
+        sides[2, i] = inverse
         for row in range(i, count - 1):
             x, y = factor[row, i], factor[row, i + 1]
             factor[row, i], factor[row, i + 1] = cosine * x + sine * y, cosine * y - sine * x
@@ -98,7 +99,7 @@ def aim(work: Any, count: int, total: float, goal: Floats) -> float:
     for i in range(count):
         goal[i] = sides[0, i] - level * sides[1, i]
     for i in range(count - 1, -1, -1):
-        x = goal[i] / factor[i, i]
+        x = goal[i] * sides[2, i]
         goal[i] = x
         for k in range(i):
             goal[k] -= factor[i, k] * x
@@ -230,7 +231,7 @@ def solve(problem: Any, work: Any, linear: Floats, start: int, limits: Any) -> A
 def workspace(size: int, width: int) -> Any:
     """Room for supports of up to ``size`` codewords, and ``width`` slopes."""
     chosen, factor = np.empty(size, np.int64), np.empty((size, size + PADDING))
-    return chosen, np.empty(size), factor, np.empty((2, size)), np.empty(width)
+    return chosen, np.empty(size), factor, np.empty((3, size)), np.empty(width)
 
 
 @kernel
