@@ -43,7 +43,7 @@ def tangent_rows(problem: Any, rows: Any, slopes: Any, grads: Any, span: Any) ->
     words, (weights, residual, start) = problem[1], rows
     to_z, to_words, to_ridge, to_cost = grads[0], grads[1][span[2]], grads[2], grads[3]
     work = workspace(weights.shape[1], words.shape[1])
-    step, shift = np.empty(weights.shape[1]), work[4]
+    step, shift, rest = np.empty(weights.shape[1]), work[4], np.empty(words.shape[1])
     for i in range(span[0], span[1]):
         parts = slopes[0][i], slopes[1][min(i, len(slopes[1]) - 1)]
         count = tangent(problem, work, weights[i], parts, step)
@@ -52,16 +52,17 @@ def tangent_rows(problem: Any, rows: Any, slopes: Any, grads: Any, span: Any) ->
             for f in range(shift.size):
                 shift[f] += step[n] * words[work[0][n], f]
         to_z[i] = shift
+        rest[:] = slopes[0][i] - shift
+        n = 0
         for j in range(weights.shape[1]):
-            weight = float(weights[i, j])
-            if weight > 0:
-                for f in range(shift.size):
-                    to_words[j, f] += weight * (slopes[0][i, f] - shift[f])
-        for n in range(count):
-            j = work[0][n]
-            for f in range(shift.size):
-                to_words[j, f] += step[n] * residual[i, f]
-            anchor = 1.0 if start.size and start[i] == j else 0.0
-            to_ridge[span[2]] += step[n] * (anchor - weights[i, j])
-            if to_cost.size:
-                to_cost[i, j] = step[n]
+            if weights[i, j] > 0:
+                weight, u = float(weights[i, j]), 0.0
+                if n < count and work[0][n] == j:  # the support was walked in this order
+                    u = step[n]
+                    n += 1
+                for f in range(rest.size):
+                    to_words[j, f] += u * residual[i, f] + weight * rest[f]
+                anchor = 1.0 if start.size and start[i] == j else 0.0
+                to_ridge[span[2]] += u * (anchor - weight)
+                if to_cost.size:
+                    to_cost[i, j] = u
