@@ -48,7 +48,8 @@ unit: $(VENV)/.test
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist worksteal --cov --cov-fail-under=90
 
 nojit: $(VENV)/.test
-	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/test_scalar_kernels.py tests/test_vector_kernels.py
+	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/test_scalar_kernels.py tests/test_vector_kernels.py \
+		tests/test_vector_convex_kernels.py
 
 # About an hour: the laws of all methods on many more examples, different ones every time.
 fuzz: $(VENV)/.test

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -14,8 +13,6 @@ from solvq.vector._system import System, descend, front
 ENTRANTS = 8  # codewords that may join a row's working set in its first round
 ELEMENTS = {"cpu": 2**21}  # of a temporary; what a cache holds
 ELEMENTS_ELSEWHERE = 2**26
-COARSE = 1e-4  # of the objective: a gap that rounding to float32 alone should not leave
-ROUNDING = 10  # times machine epsilon and the largest codeword's square: a gap that it may
 
 
 class Problem(NamedTuple):
@@ -180,37 +177,7 @@ def _widen(entries: Tensor, width: int) -> Tensor:
     return torch.cat([entries, entries[:, :1].expand(-1, width - entries.shape[1])], dim=1)
 
 
-def minimise(problem: Problem, tol: float, max_iter: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights (N, K), Frank-Wolfe gaps (N,) and rounds (N,) of a problem.
-
-    Rows that rounding stops early, with a gap above `COARSE` of their objective, are solved again
-    in float64.
-    """
-    centre = problem.codebook.mean(0)
-    problem = problem._replace(target=problem.target - centre, codebook=problem.codebook - centre)
-    outputs = _minimise_in_chunks(problem, tol, max_iter)
-    eps = torch.finfo(problem.target.dtype).eps
-    if eps > torch.finfo(torch.float64).eps:
-        allowance = ROUNDING * eps * problem.codebook.square().sum(1).amax()
-        stuck = outputs.gap > max(tol, COARSE) * outputs.objective + allowance
-        rows = (stuck & (outputs.n_iter < max_iter)).nonzero().squeeze(1)
-        if len(rows):
-            again = _minimise_in_chunks(problem.take(rows).double(), tol, max_iter)
-            for entries, better in zip(outputs, again, strict=True):
-                entries[rows] = better.to(entries.dtype)
-    left = int(
-        (outputs.n_iter >= max_iter).logical_and(outputs.gap > tol * outputs.objective).sum()
-    )
-    if left:
-        warnings.warn(
-            f"{left} of {len(outputs.gap)} rows stopped after max_iter={max_iter} rounds with a "
-            f"gap above tol={tol}; raise max_iter or tol",
-            stacklevel=2,
-        )
-    return outputs.weights, outputs.gap, outputs.n_iter
-
-
-def _minimise_in_chunks(problem: Problem, tol: float, max_iter: int) -> Outputs:
+def minimise_in_chunks(problem: Problem, tol: float, max_iter: int) -> Outputs:
     """What is known of all rows, from a centred problem, in chunks of rows."""
     outputs = Outputs(
         problem.target.new_zeros(len(problem.target), len(problem.codebook)),

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from solvq.vector._active_set import Problem, minimise, pieces
-from solvq.vector._system import System
+from solvq.vector._active_set import Problem
+from solvq.vector._implicit import soft_convex_backward
+from solvq.vector._minimum import minimise
 
 
 class Solution(NamedTuple):
@@ -61,57 +62,6 @@ def _(
     return weights, z.new_empty(z.shape), z.new_empty(z.shape[0]), torch.empty_like(start)
 
 
-@torch.library.custom_op("solvq::soft_convex_tangent", mutates_args=())
-def soft_convex_tangent(
-    codebook: Tensor, ridge: Tensor, weights: Tensor, to_weights: Tensor | None, to_values: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Derivative of the weights in the linear term, times a gradient, and its mixture.
-
-    Each row u minimises ``1/2 u^T H u - g^T u`` over the u of zero sum on the support of the
-    weights, with ``H = C C^T + ridge I`` and ``g = to_values C^T + to_weights``; returned are u
-    (N, K) and ``u C`` (N, F).
-    """
-    with torch.autocast(codebook.device.type, enabled=False):
-        codebook = codebook - codebook.mean(0)  # as u sums to zero, this changes nothing
-        result, shift = torch.zeros_like(weights), torch.zeros_like(to_values)
-        for rows, width in pieces((weights > 0).sum(1), codebook.shape[1]):
-            index, active = _supports(weights.index_select(0, rows) > 0, width)
-            words = torch.nn.functional.embedding(index, codebook)
-            slope = (words @ to_values.index_select(0, rows).unsqueeze(2)).squeeze(2)
-            if to_weights is not None:
-                slope = slope + to_weights.index_select(0, rows).gather(1, index)
-            step = _zero_sum_step(System(words, ridge), active, slope)
-            fresh = torch.zeros_like(result[: len(rows)])
-            result[rows] = fresh.scatter_add_(1, index, step)
-            shift[rows] = (step.unsqueeze(1) @ words).squeeze(1)
-        return result, shift
-
-
-def _zero_sum_step(system: System, active: Tensor, slope: Tensor) -> Tensor:
-    """Minimise ``1/2 u^T H u - slope^T u`` over u of zero sum on the active set, refined once."""
-    factor = system.factor(active)
-    step = system.step(active, factor, slope, 0.0)
-    left = slope - system.apply(step.unsqueeze(2)).squeeze(2)
-    return step + system.step(active, factor, left, -step.sum(1, keepdim=True))
-
-
-def _supports(mask: Tensor, width: int) -> tuple[Tensor, Tensor]:
-    """Columns (n, width) where each row of a mask is set, and which of them are not padding."""
-    row, column = mask.nonzero().unbind(1)
-    counts = mask.sum(1)
-    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
-    index = row.new_zeros(len(mask), width)
-    index[row, place] = column
-    return index, torch.arange(width, device=row.device) < counts.unsqueeze(1)
-
-
-@soft_convex_tangent.register_fake
-def _(
-    codebook: Tensor, ridge: Tensor, weights: Tensor, to_weights: Tensor | None, to_values: Tensor
-) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(weights), torch.empty_like(to_values)
-
-
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     """Keep what the backward pass needs."""
     z, codebook, ridge, start, cost, _, _ = inputs
@@ -130,23 +80,11 @@ def _backward(
     z, codebook, ridge, start, weights, values = ctx.saved_tensors
     if to_values is None:
         to_values = torch.zeros_like(values)
-    with torch.autocast(z.device.type, enabled=False):
-        tangent, shift = soft_convex_tangent(codebook, ridge, weights, to_weights, to_values)
-        words = tangent.T @ (z - values) + weights.T @ (to_values - shift)
-        penalty = -(tangent * weights).sum()
-        if not ctx.anchored:
-            return shift, words, penalty, None, -tangent, None, None
-        penalty = penalty + tangent.gather(1, start.unsqueeze(1)).sum()
-        return shift, words, penalty, None, None, None, None
-
-
-def _refuse(ctx: Any, *grads: Any) -> tuple[None, ...]:
-    """Second derivatives would need the derivative of the support's factors."""
-    raise RuntimeError(
-        "second derivatives of exact soft convex quantization are not implemented; use "
-        "soft_convex_relaxed, or drop create_graph=True"
+    anchor = start if ctx.anchored else None
+    to_z, to_words, to_ridge, to_cost = soft_convex_backward(
+        z - values, codebook, ridge, anchor, weights, to_weights, to_values
     )
+    return to_z, to_words, to_ridge, None, None if ctx.anchored else to_cost, None, None
 
 
 soft_convex.register_autograd(_backward, setup_context=_save)
-soft_convex_tangent.register_autograd(_refuse)
