@@ -4,6 +4,7 @@ from solvq.scalar._adaptive_l1 import AdaptiveL1Quantizer
 from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._certificate import Certificate, certificate
 from solvq.scalar._cluster_ls import ClusterLSQuantizer
+from solvq.scalar._curve import Curve, rate_distortion
 from solvq.scalar._iterative_l1 import IterativeL1Quantizer
 from solvq.scalar._kmeans import KMeansQuantizer
 from solvq.scalar._l0 import L0Quantizer
@@ -25,6 +26,7 @@ __all__ = [
     "AdaptiveL1Quantizer",
     "Certificate",
     "ClusterLSQuantizer",
+    "Curve",
     "IterativeL1Quantizer",
     "KMeansQuantizer",
     "L0Quantizer",
@@ -44,4 +46,5 @@ __all__ = [
     "quantize",
     "quantize_certified",
     "quantize_rows",
+    "rate_distortion",
 ]
