@@ -41,11 +41,17 @@ table() { # folder, data
     run "$1/sq-vae-0" --quantizer stochastic --objective log-mse $small
     run "$1/fsq-0" --quantizer finite-scalar $small
     run "$1/sparse-0" --quantizer soft-convex-sparse $small
-    run "$1/relaxed-small-alpha-0" --quantizer soft-convex-relaxed $small --set options.alpha=0.01
     seeds "$1" exact --quantizer soft-convex $small --set options.alpha=0.01
-    run "$1/exact-large-alpha-0" --quantizer soft-convex $small --set options.alpha=0.1
-    run "$1/exact-replaced-0" --quantizer soft-convex $small --set options.alpha=0.01 \
+}
+
+variants() { # what the penalty and replacement change, on CIFAR-10
+    local small="--data $CIFAR $SMALL"
+    run cifar/relaxed-small-alpha-0 --quantizer soft-convex-relaxed $small \
+        --set options.alpha=0.01
+    run cifar/exact-large-alpha-0 --quantizer soft-convex $small --set options.alpha=0.1
+    run cifar/exact-replaced-0 --quantizer soft-convex $small --set options.alpha=0.01 \
         --set revive_every=50
+    run cifar/exact-wide-0 --quantizer soft-convex $small --set options.alpha=0.01 --set dim=64
 }
 
 each() { # folder, arguments: the three methods that the sweeps compare
@@ -55,18 +61,20 @@ each() { # folder, arguments: the three methods that the sweeps compare
 }
 
 sweep() {
-    for codes in 32 64 256 512; do
-        each "sweep/codes-$codes" --data "$CIFAR" $SMALL --n-codes $codes
+    local half="--data $CIFAR ${SMALL/--steps 1500/--steps 750}"
+    for codes in 32 64 128 256 512; do
+        each "sweep/codes-$codes" $half --n-codes $codes
     done
-    for halvings in 1 3; do
-        run "sweep/halvings-$halvings-plain" --quantizer none --data "$CIFAR" $SMALL \
-            --set n_down=$halvings
-        each "sweep/halvings-$halvings" --data "$CIFAR" $SMALL --set n_down=$halvings
+    for halvings in 1 2 3; do
+        run "sweep/halvings-$halvings-plain" --quantizer none $half --set n_down=$halvings
+    done
+    for halvings in 1 3; do # codes-128 are those of 2 halvings
+        each "sweep/halvings-$halvings" $half --set n_down=$halvings
     done
 }
 
 churches() { # photographs of churches, 64 pixels, by VQGANs; the GPU's command is in docs/train.md
-    local gan="--data $CHURCHES --size 64 --model vqgan --objective adversarial --steps 600
+    local gan="--data $CHURCHES --size 64 --model vqgan --objective adversarial --steps 400
         --batch-size 8 --set width=16 --set n_blocks=1 --set n_down=2 --set lr=1e-3 --set warmup=20
         --set start=20 --set interval=100 --set objective_options.perceptual=efficientnet-lite0
         --set objective_options.discriminator_width=32"
@@ -77,7 +85,7 @@ churches() { # photographs of churches, 64 pixels, by VQGANs; the GPU's command 
 
 for part in "$@"; do
     case $part in
-        cifar) table cifar "$CIFAR" ;;
+        cifar) table cifar "$CIFAR"; variants ;;
         gtsrb) table gtsrb "$GTSRB" ;;
         sweep) sweep ;;
         churches) churches ;;
