@@ -91,6 +91,8 @@ def _reason(error: Exception) -> str:
     """What went wrong, in words."""
     if isinstance(error, OSError) and error.strerror:
         return ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+    if type(error) is ImportError:  # with the remedy; a module that is not found is a defect
+        return str(error)
     if isinstance(error, MemoryError):
         return f"out of memory {error}"
     if isinstance(error, (OSError, ValueError)) and str(error):

@@ -1,5 +1,10 @@
 """Autoencoders with a vector quantizer as bottleneck: data, training, evaluation."""
 
+try:
+    import torch  # noqa: F401
+except ModuleNotFoundError as error:
+    raise ImportError("training needs torch: pip install 'solvq[train]'") from error
+
 from solvq.train._autoencoder import Autoencoder, Output
 from solvq.train._config import Config
 from solvq.train._evaluate import evaluate, up_to_date

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -22,6 +23,18 @@ class Output(NamedTuple):
     latents: Tensor
     values: Tensor
     quantized: Quantized | None
+
+
+def _bottleneck(config: Config) -> VectorQuantizer:
+    """Layer of a configuration, unless its options are not the layer's."""
+    layer = METHODS[config.quantizer]
+    allowed = [name for name in signature(layer).parameters if name not in ("dim", "n_codes")]
+    strange = sorted(set(config.options) - set(allowed))
+    if strange:
+        raise ValueError(
+            f"options hold {', '.join(strange)}; {config.quantizer!r} takes {', '.join(allowed)}"
+        )
+    return layer(config.dim, config.n_codes, **config.options)
 
 
 class Autoencoder(nn.Module):
@@ -45,8 +58,7 @@ class Autoencoder(nn.Module):
         self.decoder = architecture.decoder(config)
         self.quantizer: VectorQuantizer | None = None
         if config.quantizer != NONE:
-            layer = METHODS[config.quantizer]
-            self.quantizer = layer(config.dim, config.n_codes, **config.options)
+            self.quantizer = _bottleneck(config)
         self.through = False  # whether latents pass the bottleneck by
 
     def encode(self, x: Tensor) -> Tensor:
