@@ -4,6 +4,7 @@ from solvq.scalar._adaptive_l1 import AdaptiveL1Quantizer
 from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._certificate import Certificate, certificate
 from solvq.scalar._cluster_ls import ClusterLSQuantizer
+from solvq.scalar._histogram import Bracket, Histogram
 from solvq.scalar._iterative_l1 import IterativeL1Quantizer
 from solvq.scalar._kmeans import KMeansQuantizer
 from solvq.scalar._l0 import L0Quantizer
@@ -23,8 +24,10 @@ from solvq.scalar._uniform import UniformQuantizer
 __all__ = [
     "METHODS",
     "AdaptiveL1Quantizer",
+    "Bracket",
     "Certificate",
     "ClusterLSQuantizer",
+    "Histogram",
     "IterativeL1Quantizer",
     "KMeansQuantizer",
     "L0Quantizer",
