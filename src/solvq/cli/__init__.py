@@ -12,8 +12,10 @@ from solvq import __version__
 from solvq.cli._command import Command
 from solvq.cli._compress import Compress, ListsMethods
 from solvq.cli._decompress import Decompress
+from solvq.cli._eval import Eval
 from solvq.cli._inspect import Inspect
 from solvq.cli._show import failures_as_lines, progress_bar, show
+from solvq.cli._train import Train
 
 __all__ = ["main"]
 
@@ -21,9 +23,9 @@ __all__ = ["main"]
 def _run(command: Command, **_: object) -> None:
     """Do what the parsed command says."""
     with failures_as_lines():
-        with progress_bar() as progress:
-            report = command.run(progress)
-        show(report, command.as_json, command.LISTS_TENSORS)
+        with progress_bar(command.COUNTS_BYTES) as progress:
+            shown = command.run(progress)
+        show(shown, command.as_json)
 
 
 app = typer.Typer(
@@ -38,6 +40,8 @@ app = typer.Typer(
 app.command("compress", cls=ListsMethods, epilog=Compress.EXAMPLE)(Compress)
 app.command("decompress", epilog=Decompress.EXAMPLE)(Decompress)
 app.command("inspect", epilog=Inspect.EXAMPLE)(Inspect)
+app.command("train", epilog=Train.EXAMPLE)(Train)
+app.command("eval", epilog=Eval.EXAMPLE)(Eval)
 
 
 def _print_version(wanted: bool) -> None:

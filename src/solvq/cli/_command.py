@@ -8,14 +8,11 @@ the parameters of a function, and its docstring is the help. Parsing makes an ob
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, Any, ClassVar, Protocol
 
 import typer
-
-if TYPE_CHECKING:
-    from solvq.checkpoint import Report
 
 Progress = Callable[[str, int, int], None]
 
@@ -27,13 +24,23 @@ Force = Annotated[bool, typer.Option("--force", "-f", help="Replace an existing 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the report as JSON.")]
 
 
+class Shown(Protocol):
+    """What a command found, and how it is printed."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, texts and lists, for JSON."""
+
+    def lines(self) -> Iterable[str]:
+        """Lines for people."""
+
+
 class Command(ABC):
     """A parsed command line."""
 
     EXAMPLE: ClassVar[str]
-    LISTS_TENSORS: ClassVar[bool] = True
+    COUNTS_BYTES: ClassVar[bool] = True  # whether progress is in bytes, or in steps
     as_json: AsJson
 
     @abstractmethod
-    def run(self, progress: Progress | None) -> Report:
+    def run(self, progress: Progress | None) -> Shown:
         """Do the work."""

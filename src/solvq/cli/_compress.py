@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperOption
 
 from solvq.cli._command import AsJson, Command, Force, Output, Progress
-
-if TYPE_CHECKING:
-    from solvq.checkpoint import Report
+from solvq.cli._tensors import Tensors
 
 
 class ListsMethods(TyperCommand):
@@ -109,7 +107,7 @@ class Compress(Command):
         always = {"per": self.per, "method": self.method, "min_size": self.min_size}
         return always | {key: value for key, value in given.items() if value is not None}
 
-    def run(self, progress: Progress | None) -> Report:
+    def run(self, progress: Progress | None) -> Tensors:
         """Compress, after a check of the settings that blames the usage and not the data."""
         from solvq.checkpoint import Settings, compress
 
@@ -117,7 +115,7 @@ class Compress(Command):
             Settings(**self.settings)
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
-        return compress(
+        report = compress(
             self.source,
             self.output,
             skip_nonfinite=self.skip_nonfinite,
@@ -126,3 +124,4 @@ class Compress(Command):
             progress=progress,
             **self.settings,
         )
+        return Tensors(report)

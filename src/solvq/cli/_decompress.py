@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import typer
 
 from solvq.cli._command import AsJson, Command, Force, Output, Progress
-
-if TYPE_CHECKING:
-    from solvq.checkpoint import Report
+from solvq.cli._tensors import Tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +21,6 @@ class Decompress(Command):
 
     EXAMPLE: ClassVar[str] = "Example: solvq decompress small.safetensors -o model.safetensors"
 
-    LISTS_TENSORS: ClassVar[bool] = False
-
     source: Annotated[
         Path,
         typer.Argument(metavar="IN", help="A file that solvq compress wrote.", show_default=False),
@@ -33,8 +29,9 @@ class Decompress(Command):
     force: Force = False
     as_json: AsJson = False
 
-    def run(self, progress: Progress | None) -> Report:
+    def run(self, progress: Progress | None) -> Tensors:
         """Restore all tensors."""
         from solvq.checkpoint import decompress
 
-        return decompress(self.source, self.output, force=self.force, progress=progress)
+        report = decompress(self.source, self.output, force=self.force, progress=progress)
+        return Tensors(report, listed=False)

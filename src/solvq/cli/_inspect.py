@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import Annotated, ClassVar
 
 import typer
 
 from solvq.cli._command import AsJson, Command, Progress
-
-if TYPE_CHECKING:
-    from solvq.checkpoint import Report
+from solvq.cli._tensors import Tensors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +37,8 @@ class Inspect(Command):
     ] = None
     as_json: AsJson = False
 
-    def run(self, progress: Progress | None) -> Report:
+    def run(self, progress: Progress | None) -> Tensors:
         """Read the report, or prove it again."""
         from solvq.checkpoint import inspect
 
-        return inspect(self.source, original=self.certify, progress=progress)
+        return Tensors(inspect(self.source, original=self.certify, progress=progress))

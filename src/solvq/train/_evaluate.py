@@ -1,0 +1,165 @@
+"""What a run has learned, measured on its test images and written into its folder."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from solvq.train._environment import environment
+from solvq.train._feature_network import SMALLEST
+from solvq.train._features import load_features, resolve
+from solvq.train._judge import Judge
+from solvq.train._metrics import Frechet, absent
+from solvq.train._order import to_tensor
+from solvq.train._points import transmissions
+from solvq.train._run import Run, write_beside
+from solvq.train._timing import timing
+from solvq.train.data import Images, open_images
+
+BATCH = 100
+CALIBRATION = 200  # training images that tables of operating points are made of
+NO_FEATURES = "none"
+VERSION = 1  # of what eval.json holds; older ones are computed anew
+
+Progress = Callable[[str, int, int], None]
+
+
+def evaluate(
+    run: Run,
+    *,
+    images: Images | None = None,
+    n_images: int | None = None,
+    features: str = "auto",
+    device: str | torch.device | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Measure a trained run on its test images; write ``eval.json`` and ``eval.npz``.
+
+    Errors of reconstructions and latents, how codewords are used, what the latents cost as bits
+    and what a reconstruction from those very bytes loses, and how long the bottleneck takes.
+
+    Parameters
+    ----------
+    run : Run
+        With a state.
+    images : Images, optional
+        Instead of those of the configuration.
+    n_images : int, optional
+        How many of the test images, evenly spread over them; all by default.
+    features : str
+        Network of the Fréchet distance, which is computed on about 500 of the images: an entry of
+        `FEATURES`, "auto" for the best at hand, or "none".
+    device : str or torch.device, optional
+        CUDA if there is any, otherwise the CPU.
+    progress : callable, optional
+        Gets a text, the images done, and those to do.
+
+    Returns
+    -------
+    dict
+        What ``eval.json`` holds; numbers that do not exist are None.
+
+    Raises
+    ------
+    ValueError
+        If ``n_images`` is below 1, or a network has no such name.
+    OSError, FormatError
+        For files that cannot be read or written.
+    """
+    if n_images is not None and n_images < 1:
+        raise ValueError(f"n_images is {n_images}; give at least 1, or leave it out for all")
+    if features != NO_FEATURES:
+        resolve(features)
+    begun = time.perf_counter()
+    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    config = run.config
+    data = images or open_images(config.data, size=config.size, test=config.test_data)
+    count = min(n_images or len(data.test), len(data.test))
+    judge = _judge(run, data, features, where)
+    every = np.arange(count) * len(data.test) // count
+    for first in range(0, count, BATCH):
+        chosen = every[first : first + BATCH]
+        judge.add(to_tensor(data.test.batch(chosen), where), count)
+        if progress is not None:
+            progress(run.path.name, first + len(chosen), count)
+    found = {
+        "version": VERSION,
+        "step": run.step,
+        "asked": _asked(images, n_images, features),
+        "images": {"name": data.name, "note": data.note, "n": count, "size": data.test.size},
+        **judge.figures(),
+        "absent": absent(data.test.size),
+        "timing": timing(run, data, where),
+        "environment": environment(),
+        "seconds": time.perf_counter() - begun,
+    }
+    found = strict(found)
+    _write_arrays(run, judge.arrays())
+    write_beside(run.path / "eval.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
+    return found
+
+
+def _asked(images: Images | None, n_images: int | None, features: str) -> dict[str, Any]:
+    """What an evaluation depends on besides the state of the run."""
+    given = None if images is None else f"{images.name}: {images.note}"
+    return {"images": given, "n_images": n_images, "features": features}
+
+
+def up_to_date(
+    run: Run, *, images: Images | None = None, n_images: int | None = None, features: str = "auto"
+) -> dict[str, Any] | None:
+    """What ``eval.json`` holds, if `evaluate` wrote it asked the same of the same state, or None.
+
+    Parameters
+    ----------
+    run, images, n_images, features
+        As `evaluate`.
+    """
+    wanted = _asked(images, n_images, features)
+    try:
+        found = json.loads((run.path / "eval.json").read_text())
+        same = (VERSION, run.step, wanted) == (found["version"], found["step"], found["asked"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if same else None
+
+
+def _judge(run: Run, data: Images, features: str, device: torch.device) -> Judge:
+    """The model, the ways to send its latents, and the network of the Fréchet distance."""
+    model = run.model().to(device)
+    first = data.train.batch(np.arange(min(CALIBRATION, len(data.train))))
+    with torch.no_grad():
+        training = model(to_tensor(first, device))
+        points = transmissions(model, training, run.config.n_codes)
+    if features == NO_FEATURES or data.test.size < SMALLEST:
+        return Judge(model, points, None)
+    return Judge(model, points, Frechet(load_features(features), device))
+
+
+def strict(value: Any) -> Any:
+    """JSON-ready value with None for NaN and infinity."""
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _write_arrays(run: Run, arrays: dict[str, NDArray[Any]]) -> None:
+    """Write ``eval.npz`` beside its place and then into it."""
+    path = run.path / "eval.npz"
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
