@@ -7,17 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from solvq.code import Code
-    from solvq.scalar import Certificate, certificate, quantize
+    from solvq.scalar import Certificate, Curve, certificate, quantize, rate_distortion
 
 __version__ = "0.1.0"
 
-__all__ = ["Certificate", "Code", "__version__", "certificate", "quantize"]
+__all__ = [
+    "Certificate",
+    "Code",
+    "Curve",
+    "__version__",
+    "certificate",
+    "quantize",
+    "rate_distortion",
+]
 
 _HOMES = {
     "Certificate": "solvq.scalar",
     "Code": "solvq.code",
+    "Curve": "solvq.scalar",
     "certificate": "solvq.scalar",
     "quantize": "solvq.scalar",
+    "rate_distortion": "solvq.scalar",
 }
 
 

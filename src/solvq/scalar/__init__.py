@@ -4,6 +4,7 @@ from solvq.scalar._adaptive_l1 import AdaptiveL1Quantizer
 from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._certificate import Certificate, certificate
 from solvq.scalar._cluster_ls import ClusterLSQuantizer
+from solvq.scalar._curve import Curve, rate_distortion
 from solvq.scalar._histogram import Bracket, Histogram
 from solvq.scalar._iterative_l1 import IterativeL1Quantizer
 from solvq.scalar._kmeans import KMeansQuantizer
@@ -27,6 +28,7 @@ __all__ = [
     "Bracket",
     "Certificate",
     "ClusterLSQuantizer",
+    "Curve",
     "Histogram",
     "IterativeL1Quantizer",
     "KMeansQuantizer",
@@ -47,4 +49,5 @@ __all__ = [
     "quantize",
     "quantize_certified",
     "quantize_rows",
+    "rate_distortion",
 ]
