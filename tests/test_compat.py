@@ -151,10 +151,10 @@ def test_coremltools_palettizes_a_model() -> None:
         minimum_deployment_target=ct.target.iOS16,
         skip_model_load=True,
     )
-    config = coreml.OpPalettizerConfig(mode="custom", lut_function=lut_function(3))
+    config = coreml.OpPalettizerConfig(mode="custom", lut_function=lut_function(4))
     small = coreml.palettize_weights(model, coreml.OptimizationConfig(global_config=config))
     (op,) = small._mil_program.functions["main"].find_ops(op_type="constexpr_lut_to_dense")
-    best = solvq.quantize(weight, 8)
+    best = solvq.quantize(weight, 16)
     assert np.array_equal(op.outputs[0].val, best.decode())
     assert np.array_equal(op.lut.val, best.codebook)
 
