@@ -53,6 +53,15 @@ def test_table_of_methods_is_the_table() -> None:
     assert rows == {name: text.replace("``", "`") for name, text in documented.items()}
 
 
+def test_scalar_docs_run() -> None:
+    scope: dict[str, object] = {}
+    for block in blocks("python", (ROOT / "docs" / "scalar.md").read_text("utf-8")):
+        exec(block, scope)
+    assert scope["curve"].gap.max() < 1e-9  # type: ignore[attr-defined]
+    x, code = scope["x"], scope["code"]
+    assert np.ptp(x) ** 2 / code.distortion(x) >= 1e4  # type: ignore[attr-defined,call-overload]
+
+
 def test_vector_docs_run_and_list_the_layers() -> None:
     pytest.importorskip("torch")
     import solvq.vector  # noqa: PLC0415

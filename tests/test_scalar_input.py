@@ -39,7 +39,6 @@ BAD_ARGUMENTS: dict[str, Any] = {
     "whole float": ({"n_values": 2.0}, TypeError, "n_values is 2.0"),
     "bool": ({"n_values": True}, TypeError, "n_values is True"),
     "string": ({"n_values": "3"}, TypeError, "n_values is '3'"),
-    "none": ({"n_values": None}, TypeError, "n_values is None"),
     "method": ({"method": "best"}, ValueError, "method is 'best'.*kmeans.*optimal.*uniform"),
     "parameter": ({"depth": 3}, ValueError, "no parameter depth; it has n_values"),
     "of another": ({"n_init": 3}, ValueError, "no parameter n_init"),
@@ -107,6 +106,13 @@ def test_bad_arguments(verb: str, case: str) -> None:
     for x in (GOOD, GOOD[:, :1]):
         with pytest.raises(error, match=phrase):
             verbs(x, **arguments)[verb]()
+
+
+def test_rows_need_a_count() -> None:
+    """None stands for the default count of `quantize` alone."""
+    assert quantize(np.arange(99.0), None).codebook.size == 16
+    with pytest.raises(TypeError, match="n_values is None"):
+        quantize_rows(GOOD, None)  # type: ignore[arg-type]
 
 
 @every_verb

@@ -2,6 +2,7 @@
 
 from bench.suites import (
     paper_scalar,
+    scalar_curve,
     scalar_exact,
     scalar_methods,
     scalar_rows,
@@ -14,6 +15,7 @@ from bench.suites._base import Suite
 
 SUITES: dict[str, Suite] = {
     "paper-scalar": paper_scalar.SUITE,
+    "scalar-curve": scalar_curve.SUITE,
     "scalar-exact": scalar_exact.SUITE,
     "scalar-methods": scalar_methods.SUITE,
     "scalar-rows": scalar_rows.SUITE,

@@ -41,9 +41,12 @@ class Found(NamedTuple):
     penalty: float
 
     def proved(self, tol: float, size: int) -> bool:
-        """Whether loss and bound meet, up to a relative tolerance or to rounding."""
+        """Whether loss and bound meet, up to a relative tolerance or to rounding.
+
+        Where the penalty drowns the loss, rounding does not count: the search has a remedy.
+        """
         k = self.breaks.size - 1
-        noise = 2.0 * _rounding(k, size) * (self.loss + k * self.penalty)
+        noise = 2.0 * _rounding(k, size) * (self.loss + k * min(self.penalty, 4.0 * self.loss))
         return self.loss - self.bound <= max(tol * self.bound, noise)
 
 

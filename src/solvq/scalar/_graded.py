@@ -86,7 +86,7 @@ def _sums(data: Points, first: int, last: int, base: float) -> tuple[float, floa
 
 @kernel
 def fitted(data: Points, breaks: Int32) -> tuple[Float64, float]:
-    """Weighted mean of each cluster and the squared error to these, as `group_means`, from blocks."""
+    """Weighted mean of each cluster and the squared error to these, from block sums."""
     means, loss = np.empty(breaks.size - 1), 0.0
     for c in range(means.size):
         first, last = breaks[c], breaks[c + 1]

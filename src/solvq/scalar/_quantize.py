@@ -16,6 +16,9 @@ from solvq.scalar._kernels import Float64
 from solvq.scalar._methods import METHODS
 from solvq.scalar._partition import solve
 from solvq.scalar._reduce import Problem, checked, reduce
+from solvq.scalar._target import checked_target, smallest_code, targets
+
+DEFAULT = 16  # values where neither a count nor a target is given
 
 
 def make_quantizer(method: str, n_values: int, parameters: dict[str, Any]) -> ScalarQuantizer:
@@ -52,9 +55,11 @@ def rounded(codebook: Float64, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 def quantize(
     x: Any,
-    n_values: int = 16,
+    n_values: int | None = None,
     method: str = "optimal",
     sample_weight: Any = None,
+    max_error: float | None = None,
+    psnr: float | None = None,
     **parameters: Any,
 ) -> Code:
     """Store an array as indices into few shared values.
@@ -67,12 +72,18 @@ def quantize(
     x : array_like of any shape, or torch tensor
         Finite numbers: float16, float32, float64, bfloat16 and the 8-bit floats of ``ml_dtypes``,
         or integers.
-    n_values : int, default 16
-        Wanted number of shared values.
+    n_values : int, optional
+        Wanted number of shared values; 16 if there is no target either.
     method : str, default "optimal"
         Name in `solvq.scalar.METHODS`.
     sample_weight : array_like of the shape of ``x``, optional
         Nonnegative weights of the squared errors.
+    max_error : float, optional
+        In place of ``n_values``: the fewest values whose weighted mean of squared errors, the
+        `Code.distortion`, is at most this. It is in the units of ``x`` squared.
+    psnr : float, optional
+        In place of ``n_values``: as ``max_error = peak**2 / 10**(psnr / 10)``. ``peak`` is 255 for
+        uint8, 65535 for uint16, and for other dtypes the largest less the smallest of ``x``.
     **parameters
         Further parameters of the method.
 
@@ -91,6 +102,13 @@ def quantize(
     TypeError
         If ``x`` does not hold real numbers of at most 64 bits.
 
+    Notes
+    -----
+    With a target, every smaller count is excluded by the proven lower bound of its error. Where
+    the dtype of ``x`` is coarse, rounding the table can miss a target that the optimum meets; then
+    more values are taken until the rounded table meets it. The target is always met: as many
+    values as there are distinct numbers have no error.
+
     Examples
     --------
     >>> import numpy as np, solvq
@@ -98,8 +116,35 @@ def quantize(
     >>> code.codebook.round(2), code.indices
     (array([0.05, 0.95, 5.  ]), array([0, 0, 1, 1, 2], dtype=uint8))
     """
-    code, _, _ = _solved(x, sample_weight, make_quantizer(method, n_values, parameters))
-    return code
+    if max_error is not None or psnr is not None:
+        checked_target(max_error, psnr, n_values)
+        if method != "optimal" or parameters:
+            raise ValueError(
+                f"method is {method!r} with {sorted(parameters) or 'no parameters'}; max_error and "
+                "psnr need the exact optimum: give neither method nor parameters"
+            )
+        return _fewest(x, sample_weight, max_error, psnr)
+    count = DEFAULT if n_values is None else n_values
+    return _solved(x, sample_weight, make_quantizer(method, count, parameters))[0]
+
+
+def _fewest(x: Any, sample_weight: Any, max_error: float | None, psnr: float | None) -> Code:
+    """Code of the fewest values that meet a target."""
+    data = checked(x)
+    weight = checked_weight(sample_weight, data.shape)
+    problem = reduce(data, weight)
+    shaped = None if weight is None else weight.reshape(data.shape)
+    target, error = targets(data, problem, max_error, psnr)
+
+    def make(codebook: Float64) -> Code:
+        table = rounded(codebook, data.dtype)
+        return Code(table, assign(data, table))
+
+    def meets(code: Code) -> bool:
+        with np.errstate(over="ignore", under="ignore"):
+            return code.distortion(data, shaped) <= error
+
+    return smallest_code(problem, target * float(problem.weights.sum()), make, meets)
 
 
 def _solved(
