@@ -12,10 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from solvq.checkpoint._container import (
-    FormatError,
     SafetensorsWriter,
     by_alignment,
-    check_target,
     header_size,
     late,
 )
@@ -25,6 +23,7 @@ from solvq.checkpoint._report import Report
 from solvq.checkpoint._restore import Compressed
 from solvq.checkpoint._schema import KEY, Description, Manifest
 from solvq.checkpoint._source import Source, open_source
+from solvq.files import FormatError, check_target
 from solvq.scalar import NonFiniteError
 
 Progress = Callable[[str, int, int], None]

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from solvq.files import FormatError
+
 ALIGN = 8  # bytes: tensors of a multiple of it are written first, so all stay aligned
 NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
@@ -42,10 +44,6 @@ NUMPY_DTYPES: dict[str, np.dtype[Any]] = {
     "F8_E8M0": np.dtype(ml_dtypes.float8_e8m0fnu),
 }
 NAMES = {dtype: name for name, dtype in NUMPY_DTYPES.items()}
-
-
-class FormatError(ValueError):
-    """A file is not what it should be; the message names it and what is wrong."""
 
 
 class Entry(NamedTuple):
@@ -131,18 +129,6 @@ class SafetensorsReader:
         if raw.size and raw.ctypes.data % dtype.alignment:
             raw = raw.copy()
         return np.asarray(raw).view(dtype).reshape(entry.shape)
-
-
-def check_target(path: Path, force: bool) -> None:
-    """Refuse an output that must not or cannot be written."""
-    if path.is_dir():
-        raise IsADirectoryError(f"{path}: is a folder; give the name of a file")
-    if path.exists() and not path.is_file():
-        raise FormatError(f"{path}: is not an ordinary file; give another name")
-    if path.exists() and not force:
-        raise FileExistsError(f"{path}: exists; use --force (force=True) to replace it")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent}: no such folder")
 
 
 def late(entry: Entry) -> bool:

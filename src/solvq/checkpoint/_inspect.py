@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from solvq.checkpoint._container import NUMPY_DTYPES, FormatError
+from solvq.checkpoint._container import NUMPY_DTYPES
 from solvq.checkpoint._encode import solve, sum_of_squares
 from solvq.checkpoint._plan import Settings
 from solvq.checkpoint._report import Report, TensorReport
 from solvq.checkpoint._restore import Compressed
 from solvq.checkpoint._source import Source, open_source
+from solvq.files import FormatError
 
 
 def inspect(

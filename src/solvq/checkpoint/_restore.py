@@ -16,17 +16,16 @@ from numpy.typing import NDArray
 from solvq.checkpoint._container import (
     NUMPY_DTYPES,
     Entry,
-    FormatError,
     SafetensorsReader,
     SafetensorsWriter,
     by_alignment,
-    check_target,
     header_size,
     late,
 )
 from solvq.checkpoint._pack import gather, index_width, unpack
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._schema import CHECK, KEY, read_manifest
+from solvq.files import FormatError, check_target
 
 
 class Compressed:

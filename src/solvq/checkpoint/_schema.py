@@ -15,10 +15,11 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from solvq.checkpoint._container import ALIGN, NUMPY_DTYPES, FormatError
+from solvq.checkpoint._container import ALIGN, NUMPY_DTYPES
 from solvq.checkpoint._pack import index_width, packed_size
 from solvq.checkpoint._plan import MAX_VALUES, Layout
 from solvq.checkpoint._report import TensorReport
+from solvq.files import FormatError
 
 VERSION = 1
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._container import NAMES, Entry, FormatError, SafetensorsReader
+from solvq.checkpoint._container import NAMES, Entry, SafetensorsReader
+from solvq.files import FormatError
 
 INDEX = "model.safetensors.index.json"
 

@@ -14,6 +14,7 @@ from solvq.cli._compress import Compress, ListsMethods
 from solvq.cli._decompress import Decompress
 from solvq.cli._eval import Eval
 from solvq.cli._inspect import Inspect
+from solvq.cli._quantize import Quantize
 from solvq.cli._show import failures_as_lines, progress_bar, show
 from solvq.cli._train import Train
 
@@ -40,6 +41,7 @@ app = typer.Typer(
 app.command("compress", cls=ListsMethods, epilog=Compress.EXAMPLE)(Compress)
 app.command("decompress", epilog=Decompress.EXAMPLE)(Decompress)
 app.command("inspect", epilog=Inspect.EXAMPLE)(Inspect)
+app.command("quantize", cls=ListsMethods, epilog=Quantize.EXAMPLE)(Quantize)
 app.command("train", epilog=Train.EXAMPLE)(Train)
 app.command("eval", epilog=Eval.EXAMPLE)(Eval)
 

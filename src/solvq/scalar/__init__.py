@@ -5,6 +5,7 @@ from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._certificate import Certificate, certificate
 from solvq.scalar._cluster_ls import ClusterLSQuantizer
 from solvq.scalar._curve import Curve, rate_distortion
+from solvq.scalar._histogram import Bracket, Histogram
 from solvq.scalar._iterative_l1 import IterativeL1Quantizer
 from solvq.scalar._kmeans import KMeansQuantizer
 from solvq.scalar._l0 import L0Quantizer
@@ -24,9 +25,11 @@ from solvq.scalar._uniform import UniformQuantizer
 __all__ = [
     "METHODS",
     "AdaptiveL1Quantizer",
+    "Bracket",
     "Certificate",
     "ClusterLSQuantizer",
     "Curve",
+    "Histogram",
     "IterativeL1Quantizer",
     "KMeansQuantizer",
     "L0Quantizer",

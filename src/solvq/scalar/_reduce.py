@@ -183,7 +183,7 @@ def pattern_values(dtype: np.dtype[Any]) -> tuple[Float64, NDArray[np.int64]]:
     return values[order], order
 
 
-def _distinct_patterns(flat: NDArray[Any], weight: Float64 | None) -> tuple[Float64, Float64]:
+def distinct_patterns(flat: NDArray[Any], weight: Float64 | None) -> tuple[Float64, Float64]:
     """Sorted distinct values and weights of data of at most 16 bits."""
     values, order = pattern_values(flat.dtype)
     patterns = flat.view(f"u{flat.dtype.itemsize}")
@@ -253,7 +253,7 @@ def reduce(x: NDArray[Any], weight: Float64 | None = None) -> Problem:
     if weight is not None:
         weight, weight_exponent = scaled(weight)
     small = flat.dtype.itemsize <= 2
-    values, weights = (_distinct_patterns if small else _distinct_sorted)(flat, weight)
+    values, weights = (distinct_patterns if small else _distinct_sorted)(flat, weight)
     exponent = int(np.frexp(np.abs(values[[0, -1]]).max())[1])
     if abs(exponent) < 1000:  # the power is a normal number: multiplying is exact, and faster
         values *= 2.0**-exponent

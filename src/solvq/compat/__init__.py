@@ -1,0 +1,1 @@
+"""The exact optimum behind the interfaces of other packages, a module for each of these."""
