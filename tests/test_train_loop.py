@@ -117,7 +117,7 @@ def test_killed_run_goes_on(tmp_path: Path) -> None:
     assert finished.returncode == 0, finished.stderr
     assert json.loads(finished.stdout)["step"] == 200
     assert [line["step"] for line in open_run(folder).metrics()] == list(range(2, 201, 2))
-    assert not list(folder.rglob("*.part"))
+    assert not list(folder.rglob("*.part*"))
 
 
 SHARED = ("none", "nearest-ema", "soft-convex")

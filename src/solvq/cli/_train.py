@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -126,6 +127,8 @@ class Train(Command):
             config = Config.from_dict(self.choices)
         except (ValueError, TypeError) as error:
             raise typer.BadParameter(str(error)) from None
+        if self.force and "WORLD_SIZE" in os.environ:
+            raise typer.BadParameter("--force is not for torchrun; remove the folder before")
         if self.force and (self.output / "config.json").is_file():
             shutil.rmtree(self.output)
         run = create_run(self.output, config)

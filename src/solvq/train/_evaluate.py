@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from solvq.files import replacing
 from solvq.train._autoencoder import Autoencoder
 from solvq.train._environment import environment
 from solvq.train._feature_network import SMALLEST
@@ -22,7 +22,7 @@ from solvq.train._judge import Judge
 from solvq.train._metrics import Frechet, absent
 from solvq.train._order import to_tensor
 from solvq.train._points import transmissions
-from solvq.train._run import Run, write_beside
+from solvq.train._run import Run, write_text
 from solvq.train._timing import timing
 from solvq.train._transmit import to_rows
 from solvq.train.data import Images, Split, open_images
@@ -106,7 +106,7 @@ def evaluate(
     }
     found = strict(found)
     _write_arrays(run, judge.arrays())
-    write_beside(run.path / "eval.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
+    write_text(run.path / "eval.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
     return found
 
 
@@ -175,12 +175,6 @@ def strict(value: Any) -> Any:
 
 
 def _write_arrays(run: Run, arrays: dict[str, NDArray[Any]]) -> None:
-    """Write ``eval.npz`` beside its place and then into it."""
-    path = run.path / "eval.npz"
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, **arrays)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    """Write ``eval.npz``."""
+    with replacing(run.path / "eval.npz") as part, part.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays)

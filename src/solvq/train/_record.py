@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from solvq.files import replacing
 from solvq.train._bottleneck import watch
 from solvq.train._order import to_tensor
 from solvq.train._parallel import rank
@@ -125,14 +126,10 @@ def contact_sheet(rows: Tensor) -> Image.Image:
 
 
 def save_image(path: Path, image: Image.Image) -> None:
-    """Write a PNG beside its place and then into it."""
+    """Write a PNG, and the folder that it is in."""
     path.parent.mkdir(exist_ok=True)
-    beside = path.with_suffix(".part")
-    try:
-        image.save(beside, format="png")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as part:
+        image.save(part, format="png")
 
 
 def _text(line: dict[str, Any]) -> str:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from solvq.checkpoint import FormatError
+from solvq.files import FormatError, replacing
 from solvq.train._autoencoder import Autoencoder
 from solvq.train._config import Config
 from solvq.train._environment import environment
 from solvq.train._state import load, load_module
+
+UNFINISHED = "**/.*.part.*"  # what `replacing` writes to
 
 
 class Run:
@@ -71,7 +72,7 @@ class Run:
     def keep_metrics(self, records: Iterable[dict[str, Any]]) -> None:
         """Write all figures anew."""
         text = "".join(json.dumps(record) + "\n" for record in records)
-        write_beside(self.metrics_path, text)
+        write_text(self.metrics_path, text)
 
     def model(self) -> Autoencoder:
         """The trained autoencoder on the CPU in eval mode, with averaged weights if there are any.
@@ -97,14 +98,10 @@ def averaged_model(model: Autoencoder, decay: float) -> AveragedModel:
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
-def write_beside(path: Path, text: str) -> None:
-    """Write a text file under another name, and then put it in its place."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        beside.write_text(text)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with replacing(path) as part:
+        part.write_text(text)
 
 
 def create_run(path: str | Path, config: Config) -> Run:
@@ -117,15 +114,17 @@ def create_run(path: str | Path, config: Config) -> Run:
     """
     run = Run(Path(path), config)
     if (run.path / "config.json").is_file():
+        for part in run.path.glob(UNFINISHED):  # of a process that was killed
+            part.unlink(missing_ok=True)
         found = open_run(path)
         if found.config != config:
             raise FileExistsError(f"{path}: holds {_difference(found.config, config)}")
         return found
-    if run.path.exists() and (not run.path.is_dir() or any(run.path.iterdir())):
+    if run.path.exists() and (not run.path.is_dir() or any(run.path.glob("[!.]*"))):
         raise FileExistsError(f"{path}: exists and is no run; give another folder")
     run.path.mkdir(parents=True, exist_ok=True)
     record = {"config": config.to_dict(), "environment": environment()}
-    write_beside(run.path / "config.json", json.dumps(record, indent=2) + "\n")
+    write_text(run.path / "config.json", json.dumps(record, indent=2) + "\n")
     return run
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from solvq.checkpoint import FormatError
+from solvq.files import FormatError, replacing
 
 KEY = "solvq.train"  # of the JSON in the file's metadata
 
@@ -48,16 +47,11 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], about: dict[str, Any])
         for part, named in parts.items()
         for name, tensor in named.items()
     }
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        save_file(tensors, beside, {KEY: json.dumps(about)})
-        with beside.open("rb") as file:
-            os.fsync(file.fileno())
-        beside.replace(path)
+        with replacing(path) as part:
+            save_file(tensors, part, {KEY: json.dumps(about)})
     except SafetensorError as error:  # how the library says that the disk is full
         raise OSError(f"{path}: cannot be written: {error}") from None
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:

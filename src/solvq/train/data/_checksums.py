@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import BinaryIO
 
-from solvq.checkpoint import FormatError
+from solvq.files import FormatError
 
 CIFAR = "https://www.cs.toronto.edu/~kriz/cifar.html"
 GTSRB = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370/"

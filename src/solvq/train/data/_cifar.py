@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint import FormatError
+from solvq.files import FormatError
 from solvq.train.data._checksums import verify, verify_path
 from solvq.train.data._cifar_pickle import unpickle
 from solvq.train.data._source import Arrays, Division, Source

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint import FormatError
+from solvq.files import FormatError
 
 PIXELS = 3072
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from solvq.checkpoint import FormatError
+from solvq.files import FormatError
 from solvq.train.data._divide import WORDS
 from solvq.train.data._optional import optional
 from solvq.train.data._source import Division, Encoded, Source

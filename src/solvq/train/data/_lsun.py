@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from solvq.checkpoint import FormatError
+from solvq.files import FormatError
 from solvq.train.data._divide import named_for_test
 from solvq.train.data._files import Files, join
 from solvq.train.data._optional import optional

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint import FormatError
+from solvq.files import FormatError
 from solvq.train.data._source import Arrays, Division, Encoded, Source
 
 WANTED = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from solvq.checkpoint import FormatError
+from solvq.files import FormatError
 from solvq.train.data._files import list_zip
 from solvq.train.data._folder import from_files
 from solvq.train.data._source import Source
