@@ -44,7 +44,7 @@ def lut_function(
     Parameters
     ----------
     nbits : int, optional
-        Bits of an index: 1, 2, 3, 4, 6 or 8.
+        Bits of an index: 1, 2, 3, 4, 6 or 8; 3 needs a deployment target of iOS 18.
     n_values : int, optional
         Instead of it the number of values; the table is filled up to the next such size.
     method : str, default "optimal"

@@ -25,9 +25,6 @@ class Medium(ABC):
         Arrays that get a table of shared values each, by name.
     kept : dict of str to str
         Why other parts stay as they are, by name.
-    peak : float or None
-        Largest number that the file can hold, for the signal-to-noise ratio; None where there is
-        no such limit, and the range of the data takes its place.
     """
 
     WORD: ClassVar[str] = "array"  # what a part is called
@@ -36,7 +33,6 @@ class Medium(ABC):
     path: Path
     parts: dict[str, NDArray[Any]]
     kept: dict[str, str]
-    peak: float | None = None
 
     @abstractmethod
     def write(self, path: Path, decoded: Mapping[str, NDArray[Any]]) -> None:

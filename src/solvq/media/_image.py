@@ -42,7 +42,6 @@ class ImageFile(Medium):
             raise FormatError(f"{path}: not a valid picture ({error})") from None
         except pillow.DecompressionBombError as error:
             raise FormatError(f"{path}: too large for Pillow ({error})") from None
-        self.peak = float(np.iinfo(pixels.dtype).max)
         n_colours = pixels.shape[2] - (pixels.shape[2] + 1) % 2
         names = CHANNELS["L" if n_colours == 1 else "RGB"]
         if unknown := [name for name in columns if name not in names]:

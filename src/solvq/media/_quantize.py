@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,9 @@ from solvq.files import FormatError, check_target, replacing
 from solvq.media._base import Medium
 from solvq.media._open import open_medium
 from solvq.media._report import FileReport, PartReport
-from solvq.scalar import Certificate, quantize_certified, rate_distortion
-from solvq.scalar._quantize import make_quantizer
+from solvq.scalar import Certificate, certificate, quantize, quantize_certified, rate_distortion
+from solvq.scalar._quantize import DEFAULT, make_quantizer
+from solvq.scalar._target import PEAKS, checked_target
 
 Progress = Callable[[str, int, int], None]
 MAX_VALUES = 1 << 16
@@ -56,54 +55,30 @@ class Target:
 
     def __post_init__(self) -> None:
         """Check what was given."""
-        given = [n for n in ("n_values", "max_error", "psnr") if getattr(self, n) is not None]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} exclude each other; give one of them")
         make_quantizer(self.method, 1 if self.n_values is None else self.n_values, {})
         if self.n_values is not None and self.n_values > MAX_VALUES:
             raise ValueError(f"n_values is {self.n_values}; give at most {MAX_VALUES}")
-        for name in ("max_error", "psnr"):
-            value = getattr(self, name)
-            if value is not None and not (isinstance(value, Real) and math.isfinite(value)):
-                raise ValueError(f"{name} is {value!r}; give a finite number")
-        if self.max_error is not None and self.max_error < 0:
-            raise ValueError(f"max_error is {self.max_error}; give a number >= 0")
-
-    def error(self, peak: float) -> float | None:
-        """Mean squared error that is wanted, if one is."""
-        if self.psnr is not None:
-            return float(peak**2 * 10.0 ** (-self.psnr / 10.0))
-        return self.max_error
-
-
-def _fewest(x: NDArray[Any], error: float, method: str) -> tuple[Code, Certificate]:
-    """Code of the fewest values with at most this error; the error falls as they get more."""
-    tried: dict[int, tuple[Code, Certificate]] = {}
-
-    def fits(k: int) -> bool:
-        tried[k] = quantize_certified(x, k, method)
-        return tried[k][1].distortion <= error
-
-    low, high = 0, 1
-    while not fits(high):
-        if high >= MAX_VALUES:
+        if self.max_error is None and self.psnr is None:
+            return
+        checked_target(self.max_error, self.psnr, self.n_values)
+        if self.method != "optimal":
             raise ValueError(
-                f"{MAX_VALUES} values leave an error of {tried[high][1].distortion:.3g}, and "
-                f"{error:.3g} is wanted; allow more"
+                f"method is {self.method!r}; max_error and psnr need the exact optimum: "
+                "give n_values instead"
             )
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if fits(middle) else (middle, high)
-    return tried[high]
+
+    def code(self, x: NDArray[Any]) -> tuple[Code, Certificate]:
+        """Code of an array, and how far it is from the best of its size."""
+        if self.max_error is None and self.psnr is None:
+            return quantize_certified(x, self.n_values or DEFAULT, self.method)
+        code = quantize(x, max_error=self.max_error, psnr=self.psnr)
+        return code, certificate(x, code.codebook)
 
 
-def _peak(medium: Medium, x: NDArray[Any]) -> float:
-    """Largest number of the file's kind, or the range of the data."""
-    if medium.peak is not None or x.size == 0:
-        return medium.peak or 0.0
-    with np.errstate(over="ignore", invalid="ignore"):
-        return float(x.max()) - float(x.min())
+def _peak(x: NDArray[Any]) -> float:
+    """Largest number of short unsigned dtypes, as of pictures; else the range of the data."""
+    with np.errstate(over="ignore"):
+        return PEAKS.get(x.dtype.name, float(x.max()) - float(x.min()))
 
 
 def _quantized(
@@ -114,12 +89,7 @@ def _quantized(
     try:
         if x.dtype.kind not in "iuf":
             raise TypeError(f"has dtype {x.dtype}; give integers or floats of at most 64 bits")
-        peak = _peak(medium, x)
-        error = target.error(peak)
-        if error is None:
-            code, proof = quantize_certified(x, target.n_values or 16, target.method)
-        else:
-            code, proof = _fewest(x, error, target.method)
+        code, proof = target.code(x)
         curve = rate_distortion(x, tol=CURVE_TOLERANCE) if with_curve else None
     except (TypeError, ValueError) as problem:
         raise FormatError(f"{medium.label(name)}: {problem}") from None
@@ -132,7 +102,7 @@ def _quantized(
         entropy=code.entropy,
         distortion=proof.distortion,
         lower_bound=proof.lower_bound,
-        peak=peak,
+        peak=_peak(x),
         curve=curve,
     )
     return code.decode(), report
