@@ -62,7 +62,7 @@ each() { # folder, arguments: the three methods that the sweeps compare
 
 sweep() {
     local half="--data $CIFAR ${SMALL/--steps 1500/--steps 750}"
-    for codes in 32 64 128 256 512; do
+    for codes in 32 128 512; do
         each "sweep/codes-$codes" $half --n-codes $codes
     done
     for halvings in 1 2 3; do
