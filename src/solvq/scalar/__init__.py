@@ -4,6 +4,7 @@ from solvq.scalar._adaptive_l1 import AdaptiveL1Quantizer
 from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._certificate import Certificate, certificate
 from solvq.scalar._cluster_ls import ClusterLSQuantizer
+from solvq.scalar._entropy import EntropyQuantizer
 from solvq.scalar._iterative_l1 import IterativeL1Quantizer
 from solvq.scalar._kmeans import KMeansQuantizer
 from solvq.scalar._l0 import L0Quantizer
@@ -25,6 +26,7 @@ __all__ = [
     "AdaptiveL1Quantizer",
     "Certificate",
     "ClusterLSQuantizer",
+    "EntropyQuantizer",
     "IterativeL1Quantizer",
     "KMeansQuantizer",
     "L0Quantizer",
