@@ -13,6 +13,7 @@ from solvq.scalar._l1_l2 import L1L2Quantizer
 from solvq.scalar._lloyd_max import LloydMaxQuantizer
 from solvq.scalar._methods import METHODS
 from solvq.scalar._mixture import MixtureQuantizer
+from solvq.scalar._nested import Nested, nested, nested_rows
 from solvq.scalar._optimal import OptimalQuantizer
 from solvq.scalar._quantile import QuantileQuantizer
 from solvq.scalar._quantize import quantize, quantize_certified
@@ -34,6 +35,7 @@ __all__ = [
     "L1Quantizer",
     "LloydMaxQuantizer",
     "MixtureQuantizer",
+    "Nested",
     "NonFiniteError",
     "OptimalQuantizer",
     "Path",
@@ -43,6 +45,8 @@ __all__ = [
     "TransformQuantizer",
     "UniformQuantizer",
     "certificate",
+    "nested",
+    "nested_rows",
     "quantize",
     "quantize_certified",
     "quantize_rows",

@@ -69,7 +69,7 @@ class Groups(NamedTuple):
 def entropy(masses: Float64) -> float:
     """Bits per index of cells with masses that sum to one."""
     masses = masses[masses > 0.0]
-    return float(max(0.0, -(masses @ np.log2(masses))))
+    return max(0.0, -float(np.dot(masses, np.log2(masses))))
 
 
 def grouped(x: Float64, w: Float64, count: int) -> Groups:
