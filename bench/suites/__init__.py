@@ -2,8 +2,10 @@
 
 from bench.suites import (
     paper_scalar,
+    scalar_entropy,
     scalar_exact,
     scalar_methods,
+    scalar_nested,
     scalar_rows,
     vector_ablation,
     vector_exact,
@@ -13,8 +15,10 @@ from bench.suites._base import Suite
 
 SUITES: dict[str, Suite] = {
     "paper-scalar": paper_scalar.SUITE,
+    "scalar-entropy": scalar_entropy.SUITE,
     "scalar-exact": scalar_exact.SUITE,
     "scalar-methods": scalar_methods.SUITE,
+    "scalar-nested": scalar_nested.SUITE,
     "scalar-rows": scalar_rows.SUITE,
     "vector-speed": vector_speed.SUITE,
     "vector-exact": vector_exact.SUITE,

@@ -64,12 +64,15 @@ def _last_cell(x: Float64, w: Float64, price: float, work: Scratch, j: int) -> t
     Where the error saved is more, no longer cell can be best.
     """
     row, value, limit, paid, settled = j, np.inf, 0.0, 0.0, j
-    p = s = q = near = near_s = 0.0  # mass and moments about x[j - 1], and those behind the best
+    p = s = q = 0.0  # mass and moments about x[j - 1]
+    near = near_s = far = far_s = 0.0  # those behind the best start, and in front of it
     for i in range(j - 1, -1, -1):
         d = x[i] - x[j - 1]
         p += w[i]
         s += w[i] * d
         q += w[i] * d * d
+        far += w[i]
+        far_s += w[i] * d
         mass = p if p > LIGHTEST else LIGHTEST
         error = q - s * s / mass
         cost = work.best[i] + (error if error > 0.0 else 0.0)
@@ -77,13 +80,13 @@ def _last_cell(x: Float64, w: Float64, price: float, work: Scratch, j: int) -> t
             cost -= price * mass * np.log(mass)
             if cost < value:
                 row, value, near, near_s, paid = i, cost, p, s, 0.0
+                far = far_s = 0.0
                 continue
         if i % STRIDE == 0:
             if settled != row:
                 limit, paid = _limits(work.mass[row], near, price)
                 settled = row
-            far = p - near
-            across = (s - near_s) * near - near_s * far
+            across = far_s * near - near_s * far
             if across * across > limit * (near * far * p):
                 break
     return row, value
