@@ -29,19 +29,22 @@ def coded_bytes(code: Code) -> int:
 
     The model is a count of four bytes for each value. What was coded is decoded again.
     """
-    from constriction.stream.model import Categorical  # noqa: PLC0415
-    from constriction.stream.stack import AnsCoder  # noqa: PLC0415
+    import constriction  # noqa: PLC0415
 
     indices = code.indices.reshape(-1).astype(np.int32)
     counts = np.bincount(indices, minlength=len(code.codebook))
     table = code.codebook.nbytes + 4 * counts.size
     if counts.size == 1:
         return table
-    model = Categorical((counts / counts.sum()).astype(np.float32), perfect=False)
-    coder = AnsCoder()
+    model = constriction.stream.model.Categorical(
+        (counts / counts.sum()).astype(np.float32), perfect=False
+    )
+    coder = constriction.stream.stack.AnsCoder()
     coder.encode_reverse(indices, model)
     words = coder.get_compressed()
-    if not np.array_equal(AnsCoder(words).decode(model, indices.size), indices):
+    if not np.array_equal(
+        constriction.stream.stack.AnsCoder(words).decode(model, indices.size), indices
+    ):
         raise RuntimeError("the coder did not give the indices back")
     return table + int(words.nbytes)
 

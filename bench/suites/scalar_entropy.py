@@ -30,8 +30,8 @@ COLOURS = {
 HEADER = ["method", "values", "entropy", "real bits", "error", "/ entropy", "gap", "CPU s"]
 NOTES = """\
 entropy    bits per value of the indices; both entropy and uniform get the same
-real bits  8 times the bytes of constriction's ANS coder (decoded again), codebook (values in float32)
-           and model (4 bytes a value), per value; fixed length: packed indices and codebook
+real bits  8 times the bytes of constriction's ANS coder (decoded again), codebook (float32) and
+           model (4 bytes a value), per value of the data; fixed length: packed indices, codebook
 error      mean squared error over the mean square of the data
 / entropy  error over that of `entropy` at the same real bits, interpolated in the logarithm
 gap        proven: to the least error of any code of that entropy (entropy), of any codebook of that
@@ -124,7 +124,7 @@ def draw(results: dict[str, list[Coded]], facts: dict[str, Any], path: Path) -> 
         draw_bounds(axes, name)
         axes.set(title=name, xlabel="bits per value, all bytes counted", xlim=(0.5, 8.5))
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("error × 4^bits, dB")
+    panels[0].set_ylabel("error 4^bits, dB")
     panels[-1].legend(fontsize=7)
     figure.supxlabel(
         f"{facts['command']}; commit {facts['commit'][:12]}, seed {facts['seed']}",
@@ -139,13 +139,13 @@ def draw_bounds(axes: Any, name: str) -> None:
     if name == "minilm":
         return
     grid = np.linspace(0.0, 8.0, 50)
-    label = "rate–distortion function" if name == "normal" else "Shannon's lower bound"
+    label = "rate-distortion function" if name == "normal" else "Shannon's lower bound"
     decibels = 10 * np.log10(shannon(name, grid) * 4.0**grid)
     axes.plot(grid, decibels, "k--", lw=0.8, label=label)
     if name == "laplace":
         bits, error = blahut_arimoto()
         decibels = 10 * np.log10(error * 4.0**bits)
-        axes.plot(bits, decibels, "k-", lw=1.0, label="R(D), Blahut–Arimoto")
+        axes.plot(bits, decibels, "k-", lw=1.0, label="R(D), Blahut-Arimoto")
 
 
 SUITE = ScalarEntropy()

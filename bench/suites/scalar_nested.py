@@ -23,7 +23,7 @@ NOTES = """\
 gap        error over the proven lower bound of any codebook of 2^bits values, minus 1, in percent
 down       solvq.scalar.nested: the optimum at 3 bits, every cell cut in two at best
 up         the optimum at 8 bits, neighbouring cells joined in pairs
-rows       solvq.scalar.nested_rows on MiniLM's 1536 rows of 384: sum of the errors over that of bounds"""
+rows       solvq.scalar.nested_rows on MiniLM's 1536 rows: sum of errors over sum of bounds"""
 
 
 @final

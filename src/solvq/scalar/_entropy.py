@@ -17,6 +17,7 @@ from solvq.scalar._entropy_search import (
     bound,
     descent,
     entropy,
+    fewest,
     settled,
 )
 from solvq.scalar._iteration import Unit, unit
@@ -124,7 +125,8 @@ class EntropyQuantizer(ScalarQuantizer):
             cells, groups = at_price(x, masses, float(np.clip(price, 1e-300, 1e290)))
         slope = cells.price
         if self.bits is not None:
-            cells = settled(x, masses, self._excess, bracket)
+            few = fewest(x, masses, float(self.bits), slope)
+            cells = settled(x, masses, self._excess, bracket, few)
         elif groups.x.size < x.size:
             cells = descent(x, masses, cells.breaks)(slope)
         least = bound(x, masses, groups, slope) - slope * cells.entropy / NAT

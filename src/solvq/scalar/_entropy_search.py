@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from solvq.scalar._entropy_kernels import cheapest, descended, described, scratch, spread_out
-from solvq.scalar._kernels import Float64, Int32
-from solvq.scalar._partition import group_means
+from solvq.scalar._kernels import Float64, Int32, workspace
+from solvq.scalar._partition import group_means, partition
 
 NAT = float(1.0 / np.log(2.0))  # bits
 FIRST = 1024  # groups that the first prices are tried on
@@ -24,6 +24,7 @@ SOLVES = 200  # prices tried at most
 FLOOR = 1e-200  # prices below are not searched
 NEAR = 0.05  # share of the price by which the refinement may go below it
 DESCENT = 100  # steps of Lloyd's kind on all data
+FEW = 16  # cells that a rate is compared with the optimum of
 TIE = 1e-12  # relative difference of two costs that rounding can make
 
 
@@ -171,18 +172,19 @@ def searched(
 
 def at_rate(x: Float64, w: Float64, excess: Excess, price: float) -> tuple[Bracket, Groups]:
     """Best cells just above and below a rate, and the groups between which they end."""
-    groups = grouped(x, w, FIRST)
+    size = FIRST
     while True:
+        groups = grouped(x, w, size)
         whole = groups.x.size == x.size
-        tol = 1e-9 if whole else 3e-3 if groups.x.size <= FIRST else 3e-4
+        tol = 1e-9 if whole else 3e-3 if size <= FIRST else 3e-4
         above, below = None, Cells(groups.starts, price, entropy(groups.w))
         if excess(below) > 0.0:
             found = searched(partial(cheapest_cells, groups), excess, price, tol)
             above, below = found[0], found[1] or _one_cell(x.size, price)
         price, wanted = below.price, wanted_groups(below.number)
-        if whole or groups.x.size >= 0.8 * wanted:
+        if whole or size >= 0.8 * wanted:
             return Bracket(above, below), groups
-        groups = grouped(x, w, wanted)
+        size = wanted
 
 
 def _one_cell(size: int, price: float) -> Cells:
@@ -190,12 +192,24 @@ def _one_cell(size: int, price: float) -> Cells:
     return Cells(np.array([0, size], np.int32), price, 0.0)
 
 
-def settled(x: Float64, w: Float64, excess: Excess, bracket: Bracket) -> Cells:
-    """Cells of least error and no excess rate that are near those of a bracket.
+def fewest(x: Float64, w: Float64, bits: float, price: float) -> Cells | None:
+    """The best of so few cells that no index can need more bits; None where they are not few.
+
+    At low rates the cells at a price are far apart in rate, and these can be better than both.
+    """
+    k = int(min(2.0**bits, FEW + 1))
+    if not 2 <= k <= FEW:
+        return None
+    breaks = partition(x, w, k, workspace(x.size))[0]
+    return Cells(breaks, price, entropy(np.add.reduceat(w, breaks[:-1])))
+
+
+def settled(x: Float64, w: Float64, excess: Excess, bracket: Bracket, other: Cells | None) -> Cells:
+    """Cells of least error and no excess rate: others, or near those of a bracket.
 
     Lloyd's steps on all data, at prices that are set anew but not far below: they add no cells.
     """
-    tried: list[Cells | None] = [bracket.below]
+    tried = [bracket.below, other]
     for start in bracket:
         if start is not None:
             floor = (1.0 - NEAR) * start.price
@@ -218,10 +232,11 @@ def descent(x: Float64, w: Float64, start: Int32) -> Callable[[float], Cells]:
 
 def at_price(x: Float64, w: Float64, price: float) -> tuple[Cells, Groups]:
     """Best cells at a price, and the groups between which they end."""
-    groups = grouped(x, w, FIRST)
+    size = FIRST
     while True:
+        groups = grouped(x, w, size)
         found = cheapest_cells(groups, price)
         wanted = wanted_groups(found.number)
-        if groups.x.size == x.size or groups.x.size >= 0.8 * wanted:
+        if groups.x.size == x.size or size >= 0.8 * wanted:
             return found, groups
-        groups = grouped(x, w, wanted)
+        size = wanted
