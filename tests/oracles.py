@@ -118,3 +118,21 @@ def mean_squared_error(x: NDArray[Any], y: NDArray[Any], weight: Any = None) -> 
     """Weighted mean of squared differences."""
     error = (x.astype(np.float64) - y.astype(np.float64)) ** 2
     return float(np.average(error, weights=weight))
+
+
+def entropy(masses: Float64) -> float:
+    """Bits per index of cells of these masses."""
+    share = masses[masses > 0] / masses.sum()
+    return float(-np.sum(share * np.log2(share)))
+
+
+def entropy_partitions(x: Float64, w: Float64) -> list[tuple[float, float, tuple[int, ...]]]:
+    """Mean squared error, entropy in bits and breaks of every partition into intervals."""
+    found = []
+    for k in range(x.size):
+        for cuts in combinations(range(1, x.size), k):
+            breaks = (0, *cuts, x.size)
+            masses = np.array([w[i:j].sum() for i, j in pairwise(breaks)])
+            error = partition_cost(x, w, breaks) / float(w.sum())
+            found.append((error, entropy(masses), breaks))
+    return found

@@ -3,8 +3,10 @@
 from bench.suites import (
     paper_scalar,
     scalar_curve,
+    scalar_entropy,
     scalar_exact,
     scalar_methods,
+    scalar_nested,
     scalar_rows,
     scalar_stream,
     vector_ablation,
@@ -16,8 +18,10 @@ from bench.suites._base import Suite
 SUITES: dict[str, Suite] = {
     "paper-scalar": paper_scalar.SUITE,
     "scalar-curve": scalar_curve.SUITE,
+    "scalar-entropy": scalar_entropy.SUITE,
     "scalar-exact": scalar_exact.SUITE,
     "scalar-methods": scalar_methods.SUITE,
+    "scalar-nested": scalar_nested.SUITE,
     "scalar-rows": scalar_rows.SUITE,
     "scalar-stream": scalar_stream.SUITE,
     "vector-speed": vector_speed.SUITE,

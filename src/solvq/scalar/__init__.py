@@ -5,6 +5,7 @@ from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._certificate import Certificate, certificate
 from solvq.scalar._cluster_ls import ClusterLSQuantizer
 from solvq.scalar._curve import Curve, rate_distortion
+from solvq.scalar._entropy import EntropyQuantizer
 from solvq.scalar._histogram import Bracket, Histogram
 from solvq.scalar._iterative_l1 import IterativeL1Quantizer
 from solvq.scalar._kmeans import KMeansQuantizer
@@ -14,6 +15,7 @@ from solvq.scalar._l1_l2 import L1L2Quantizer
 from solvq.scalar._lloyd_max import LloydMaxQuantizer
 from solvq.scalar._methods import METHODS
 from solvq.scalar._mixture import MixtureQuantizer
+from solvq.scalar._nested import Nested, nested, nested_rows
 from solvq.scalar._optimal import OptimalQuantizer
 from solvq.scalar._quantile import QuantileQuantizer
 from solvq.scalar._quantize import quantize, quantize_certified
@@ -29,6 +31,7 @@ __all__ = [
     "Certificate",
     "ClusterLSQuantizer",
     "Curve",
+    "EntropyQuantizer",
     "Histogram",
     "IterativeL1Quantizer",
     "KMeansQuantizer",
@@ -37,6 +40,7 @@ __all__ = [
     "L1Quantizer",
     "LloydMaxQuantizer",
     "MixtureQuantizer",
+    "Nested",
     "NonFiniteError",
     "OptimalQuantizer",
     "Path",
@@ -46,6 +50,8 @@ __all__ = [
     "TransformQuantizer",
     "UniformQuantizer",
     "certificate",
+    "nested",
+    "nested_rows",
     "quantize",
     "quantize_certified",
     "quantize_rows",

@@ -1,4 +1,4 @@
-"""Nearest-value assignment: indices of the closest codebook entry, ties to the lower one."""
+"""Indices of numbers: of the closest codebook entry, ties to the lower one, or of given cells."""
 
 from __future__ import annotations
 
@@ -100,6 +100,24 @@ def nearest_loss(values: Float64, weights: Float64, codebook: Float64) -> float:
     return total
 
 
+@kernel
+def cell_loss(values: Float64, weights: Float64, codebook: Float64, edges: Float64) -> float:
+    """Weighted sum of squared distances of sorted values to the entries of their cells."""
+    total, c = 0.0, 0
+    for i in range(values.size):
+        while c < edges.size and values[i] > edges[c]:
+            c += 1
+        total += weights[i] * (values[i] - codebook[c]) ** 2
+    return total
+
+
+def without_repeats(codebook: NDArray[Any], edges: Any) -> tuple[NDArray[Any], Any]:
+    """Distinct entries of an ascending codebook, and the edges between them (or None)."""
+    keep = np.ones(codebook.size, bool)
+    keep[1:] = codebook[1:] != codebook[:-1]
+    return codebook[keep], None if edges is None else edges[keep[1:]]
+
+
 def _single_bits(x: NDArray[Any]) -> NDArray[np.uint32]:
     """Bits of the nearest float32 values, which never fall as the values grow."""
     with np.errstate(over="ignore"):
@@ -118,9 +136,13 @@ def _pattern_cells(values: Float64, patterns: Any, edges: Float64, table: Any) -
 
 def assign(x: NDArray[Any], codebook: NDArray[Any]) -> NDArray[Any]:
     """Index of the nearest entry of a sorted codebook for each value, in the smallest dtype."""
-    edges = thresholds(codebook.astype(np.float64))
+    return assign_cells(x, thresholds(codebook.astype(np.float64)))
+
+
+def assign_cells(x: NDArray[Any], edges: Float64) -> NDArray[Any]:
+    """Number of ascending edges below each value, in the smallest dtype."""
     flat = np.ascontiguousarray(x).reshape(-1)
-    out = np.empty(flat.size, index_dtype(codebook.size))
+    out = np.empty(flat.size, index_dtype(edges.size + 1))
     if flat.dtype.itemsize <= 2:
         values, patterns = pattern_values(flat.dtype)
         table = np.empty(values.size, out.dtype)
@@ -129,7 +151,7 @@ def assign(x: NDArray[Any], codebook: NDArray[Any]) -> NDArray[Any]:
     elif flat.size < MANY or flat.dtype.kind != "f":
         assign_search(flat, edges, out)
     else:
-        shift = np.uint32(COARSE if codebook.size <= LARGE else FINE)
+        shift = np.uint32(COARSE if edges.size < LARGE else FINE)
         first = np.zeros((1 << (32 - int(shift))) + 1, np.int32)
         bits = _single_bits(edges + 0.0)  # no negative zero: it has a bucket below
         _first_cells(bits, shift, first)

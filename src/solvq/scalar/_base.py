@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvq.arrays import checked_weight
-from solvq.scalar._assign import assign
+from solvq.scalar._assign import assign_cells, thresholds, without_repeats
 from solvq.scalar._certificate import certify
 from solvq.scalar._kernels import Float64
 from solvq.scalar._reduce import Problem, reduce
@@ -26,14 +26,24 @@ class Solution(NamedTuple):
     """What a quantizer's hook returns, in the units of its `Problem`.
 
     ``lower_bound`` on the summed squared error is None where the method proves none; ``n_iter``
-    counts its iterations; ``learned`` holds further attributes for `fit` to set, in the units of
-    the data.
+    counts its iterations; ``edges`` are the largest numbers of all cells but the last, where these
+    are not those of nearest values, and then the codebook ascends; ``learned`` holds further
+    attributes for `fit` to set, in the units of the data.
     """
 
     codebook: Float64
     lower_bound: float | None = None
     n_iter: int = 1
+    edges: Float64 | None = None
     learned: Mapping[str, Any] = MappingProxyType({})
+
+
+class RowSolutions(NamedTuple):
+    """Codebooks and mean lower bounds of rows; edges of cells that are not of nearest values."""
+
+    codebooks: Sequence[Float64] | Float64
+    bounds: Sequence[float] | Float64
+    edges: Sequence[Float64] | None = None
 
 
 def check_count(name: str, value: Any) -> None:
@@ -83,10 +93,13 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
     ----------
     codebook_ : ndarray of shape (n_values_,), float64
         Shared values, ascending.
+    thresholds_ : ndarray of shape (n_values_ - 1,), float64
+        Largest number of each cell but the last; between nearest values, if the method says nothing
+        else.
     n_values_ : int
         Their number: ``n_values``, or the number of distinct values if that is smaller.
     loss_ : float
-        Weighted mean of squared errors of the data at the nearest values.
+        Weighted mean of squared errors of the data at the values of their cells.
     lower_bound_ : float
         Proven lower bound of ``loss_`` for any codebook of ``n_values_`` values.
     gap_ : float
@@ -96,6 +109,8 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
     n_features_in_ : int
         Number of columns seen in `fit`.
     """
+
+    nearest = True  # whether a datum always has its nearest value
 
     def __init__(
         self, n_values: int = 16, unweighted: bool = False, clip: ClipRange = None
@@ -126,23 +141,29 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         """Ascending distinct codebook in the units of the data."""
         seen = problem.unweighted() if self.unweighted else problem
         found = Solution(seen.values, 0.0) if self._fits(seen) else self._solve(seen)
-        codebook = problem.restore(found.codebook)
+        codebook, edges = problem.restore(found.codebook), found.edges
+        if edges is None:
+            codebook = np.sort(codebook)
+        else:
+            edges = problem.restore(edges)
         if self.clip is not None:
             codebook = np.clip(codebook, *self.clip)
         bound = None if self.unweighted else found.lower_bound  # of another loss
-        return found._replace(codebook=np.unique(codebook), lower_bound=bound)
+        codebook, edges = without_repeats(codebook, edges)
+        return found._replace(codebook=codebook, edges=edges, lower_bound=bound)
 
-    def _solve_rows(
-        self, x: NDArray[Any], weight: Float64 | None
-    ) -> tuple[list[Float64], list[float]]:
-        """Codebook and lower bound of each row, in the units of the data."""
-        codebooks, bounds = [], []
+    def _solve_rows(self, x: NDArray[Any], weight: Float64 | None) -> RowSolutions:
+        """Codebook, cells and mean lower bound of each row, in the units of the data."""
+        codebooks, edges, bounds = [], [], []
         for r, row in enumerate(x):
             problem = reduce(row, None if weight is None or not weight[r].any() else weight[r])
-            solution = self._solve_problem(problem)
-            codebooks.append(solution.codebook)
-            bounds.append(certify(problem, solution.codebook, solution.lower_bound).lower_bound)
-        return codebooks, bounds
+            found = self._solve_problem(problem)
+            codebooks.append(found.codebook)
+            edges.append(thresholds(found.codebook) if found.edges is None else found.edges)
+            bounds.append(
+                certify(problem, found.codebook, found.lower_bound, found.edges).lower_bound
+            )
+        return RowSolutions(codebooks, bounds, None if self.nearest else edges)
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> ScalarQuantizer:
         """Find the codebook of the entries of ``X``.
@@ -165,20 +186,21 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         weight = checked_weight(sample_weight, X.shape[:1])
         problem = reduce(X, None if weight is None else np.repeat(weight, X.shape[1]))
         solution = self._solve_problem(problem)
-        self.codebook_ = solution.codebook
+        self.codebook_, edges = solution.codebook, solution.edges
+        self.thresholds_ = thresholds(self.codebook_) if edges is None else edges
         self.n_values_ = self.codebook_.size
         self.n_iter_ = solution.n_iter
         for name, value in solution.learned.items():
             setattr(self, name, value)
-        proof = certify(problem, solution.codebook, solution.lower_bound)
+        proof = certify(problem, solution.codebook, solution.lower_bound, edges)
         self.loss_, self.lower_bound_, self.gap_ = proof
         return self
 
     def encode(self, X: Any) -> NDArray[Any]:
-        """Index of the nearest value for each entry of ``X``, in the smallest unsigned dtype."""
+        """Index of the value for each entry of ``X``, in the smallest unsigned dtype."""
         check_is_fitted(self)
         X = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        return assign(X, self.codebook_)
+        return assign_cells(X, self.thresholds_)
 
     def decode(self, indices: Any) -> Float64:
         """Values of indices: ``codebook_[indices]``."""
@@ -186,5 +208,5 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         return self.codebook_[np.asarray(indices)]
 
     def transform(self, X: Any) -> Float64:
-        """Nearest value of each entry of ``X``."""
+        """Value that stands for each entry of ``X``."""
         return self.decode(self.encode(X))

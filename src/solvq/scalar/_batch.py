@@ -86,16 +86,26 @@ def _guide(edges: Float64, first: Any) -> float:
 
 
 @kernel
-def assign_rows(x: NDArray[Any], weight: Any, codebooks: Float64, indices: Any) -> Float64:
-    """Indices of the nearest entries of each row's codebook; returns the rows' mean losses.
+def row_thresholds(codebooks: Float64) -> Float64:
+    """Edges of the cells of nearest values of each row's codebook."""
+    edges = np.empty((codebooks.shape[0], codebooks.shape[1] - 1))
+    for r in range(codebooks.shape[0]):
+        edges[r] = thresholds(codebooks[r])
+    return edges
+
+
+@kernel
+def assign_rows(
+    x: NDArray[Any], weight: Any, codebooks: Float64, cells: Float64, indices: Any
+) -> Float64:
+    """Indices of the cells of each row, given by their edges; returns the rows' mean losses.
 
     A table by even buckets answers most values, since a search mispredicts half of its branches.
     """
     losses = np.empty(x.shape[0])
     first = np.empty(2 + min(512, x.shape[1] // 4), np.int64)
     for r in range(x.shape[0]):
-        codebook = codebooks[r]
-        edges = thresholds(codebook)
+        codebook, edges = codebooks[r], cells[r]
         scale, low = _guide(edges, first), edges[0] if edges.size else 0.0
         total, mass = 0.0, 0.0
         for i in range(x.shape[1]):

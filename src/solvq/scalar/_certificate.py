@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from solvq.arrays import checked_weight, to_numpy
-from solvq.scalar._assign import nearest_loss
+from solvq.scalar._assign import cell_loss, nearest_loss
 from solvq.scalar._kernels import Float64
 from solvq.scalar._partition import solve
 from solvq.scalar._reduce import Problem, checked, reduce
@@ -38,12 +38,22 @@ def gap(loss: float, lower_bound: float) -> float:
     return loss / lower_bound - 1.0 if lower_bound > 0.0 else float("inf")
 
 
-def certify(problem: Problem, codebook: Float64, lower_bound: float | None = None) -> Certificate:
+def certify(
+    problem: Problem,
+    codebook: Float64,
+    lower_bound: float | None = None,
+    edges: Float64 | None = None,
+) -> Certificate:
     """Certificate of an ascending codebook in the units of the data.
 
-    ``lower_bound``, in the problem's units, spares the exact search where it is known.
+    ``lower_bound``, in the problem's units, spares the exact search where it is known; ``edges``
+    are those of the cells where these are not of nearest values.
     """
-    loss = nearest_loss(problem.values, problem.weights, problem.scale(codebook))
+    values, weights, table = problem.values, problem.weights, problem.scale(codebook)
+    if edges is None:
+        loss = nearest_loss(values, weights, table)
+    else:
+        loss = cell_loss(values, weights, table, problem.scale(edges))
     if lower_bound is None:
         lower_bound = solve(problem.values, problem.weights, codebook.size).lower_bound
     lower_bound = min(lower_bound, loss)

@@ -26,6 +26,10 @@ class Unit(NamedTuple):
     origin: float
     width: float
 
+    def scale(self, values: Float64) -> Float64:
+        """Values of the problem as values here."""
+        return (values - self.origin) / self.width
+
     def restore(self, values: Float64) -> Float64:
         """Values of the problem, kept within its range."""
         low, high = self.values[0], self.values[-1]

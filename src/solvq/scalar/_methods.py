@@ -5,6 +5,7 @@ from __future__ import annotations
 from solvq.scalar._adaptive_l1 import AdaptiveL1Quantizer
 from solvq.scalar._base import ScalarQuantizer
 from solvq.scalar._cluster_ls import ClusterLSQuantizer
+from solvq.scalar._entropy import EntropyQuantizer
 from solvq.scalar._iterative_l1 import IterativeL1Quantizer
 from solvq.scalar._kmeans import KMeansQuantizer
 from solvq.scalar._l0 import L0Quantizer
@@ -24,6 +25,7 @@ METHODS: dict[str, type[ScalarQuantizer]] = {
     "l1-l2": L1L2Quantizer,
     "iterative-l1": IterativeL1Quantizer,
     "adaptive-l1": AdaptiveL1Quantizer,
+    "entropy": EntropyQuantizer,
     "kmeans": KMeansQuantizer,
     "cluster-ls": ClusterLSQuantizer,
     "lloyd-max": LloydMaxQuantizer,

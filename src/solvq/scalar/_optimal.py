@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from solvq.scalar._base import ScalarQuantizer, Solution
+from solvq.scalar._base import RowSolutions, ScalarQuantizer, Solution
 from solvq.scalar._batch import solve_rows
 from solvq.scalar._kernels import Float64
 from solvq.scalar._partition import solve
@@ -39,7 +39,7 @@ class OptimalQuantizer(ScalarQuantizer):
         found = solve(problem.values, problem.weights, self.n_values)
         return Solution(found.codebook, found.lower_bound, found.probes)
 
-    def _solve_rows(self, x: NDArray[Any], weight: Float64 | None) -> tuple[Any, Any]:
+    def _solve_rows(self, x: NDArray[Any], weight: Float64 | None) -> RowSolutions:
         if self.unweighted or self.clip is not None:
             return super()._solve_rows(x, weight)
-        return solve_rows(x, weight, self.n_values)
+        return RowSolutions(*solve_rows(x, weight, self.n_values))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from solvq.arrays import checked_weight
 from solvq.code import Code
-from solvq.scalar._assign import assign
+from solvq.scalar._assign import assign, assign_cells, without_repeats
 from solvq.scalar._base import ScalarQuantizer, Solution
 from solvq.scalar._certificate import Certificate, certify
 from solvq.scalar._kernels import Float64
@@ -44,13 +44,8 @@ def make_quantizer(method: str, n_values: int, parameters: dict[str, Any]) -> Sc
 
 
 def rounded(codebook: Float64, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Distinct entries of an ascending codebook in the dtype of the data."""
-    if dtype.kind in "iu":
-        codebook = np.rint(codebook)
-    entries = codebook.astype(dtype)
-    keep = np.ones(entries.size, bool)
-    keep[1:] = entries[1:] != entries[:-1]
-    return entries[keep]
+    """Entries of a codebook in the dtype of the data."""
+    return (np.rint(codebook) if dtype.kind in "iu" else codebook).astype(dtype)
 
 
 def quantize(
@@ -93,7 +88,8 @@ def quantize(
         ``decode()`` has the shape and dtype of ``x`` (NumPy arrays also for tensors). The
         codebook is ascending and in the dtype of ``x``: the optimum is found in float64 and then
         rounded to it, so entries that coincide there are merged, and for integers the values are
-        integers. Each number has the index of the nearest entry, the lower one on ties.
+        integers. Each number has the index of the nearest entry, the lower one on ties, or, if the
+    method has cells of its own (`entropy`), of its cell.
 
     Raises
     ------
@@ -154,8 +150,9 @@ def _solved(
     data = checked(x)
     problem = reduce(data, checked_weight(sample_weight, data.shape))
     solution = quantizer._solve_problem(problem)
-    table = rounded(solution.codebook, data.dtype)
-    return Code(table, assign(data, table)), problem, solution
+    table, edges = without_repeats(rounded(solution.codebook, data.dtype), solution.edges)
+    indices = assign(data, table) if edges is None else assign_cells(data, edges)
+    return Code(table, indices), problem, solution._replace(edges=edges)
 
 
 def quantize_certified(
@@ -175,4 +172,4 @@ def quantize_certified(
     bound = solution.lower_bound
     if bound is None:
         bound = solve(problem.values, problem.weights, solution.codebook.size).lower_bound
-    return code, certify(problem, code.codebook.astype(np.float64), bound)
+    return code, certify(problem, code.codebook.astype(np.float64), bound, solution.edges)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 from solvq.arrays import checked_weight
 from solvq.code import index_dtype
 from solvq.scalar._base import ScalarQuantizer
-from solvq.scalar._batch import assign_rows
+from solvq.scalar._batch import assign_rows, row_thresholds
 from solvq.scalar._kernels import Float64
-from solvq.scalar._quantize import make_quantizer
+from solvq.scalar._quantize import make_quantizer, rounded
 from solvq.scalar._reduce import checked, refuse_nonfinite
 
 BLOCK = 1 << 18  # values that one task takes
@@ -37,25 +38,33 @@ class Rows(NamedTuple):
         return np.take_along_axis(self.codebooks, self.indices.astype(np.intp), axis=1)
 
 
-def _round_rows(codebooks: Float64, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Codebooks in the dtype of the data."""
-    return (np.rint(codebooks) if dtype.kind in "iu" else codebooks).astype(dtype)
+def _padded(rows: Sequence[Float64] | Float64, size: int, ends: Sequence[float]) -> Float64:
+    """Matrix of rows that are filled up with their ends."""
+    full = np.empty((len(rows), size))
+    for r, row in enumerate(rows):
+        full[r, : row.size], full[r, row.size :] = row, ends[r]
+    return full
+
+
+def _widened(codebooks: NDArray[Any], size: int) -> NDArray[Any]:
+    """Codebooks that repeat their largest entries up to a size."""
+    last = codebooks[:, -1:]
+    return np.concatenate([codebooks, np.repeat(last, size - codebooks.shape[1], axis=1)], axis=1)
 
 
 def _solve_block(
     quantizer: ScalarQuantizer, x: NDArray[Any], weight: Float64 | None, n_values: int
 ) -> Rows:
     """Codes of a block of rows."""
-    solved, bounds = quantizer._solve_rows(x, weight)
-    full = np.empty((x.shape[0], n_values))
-    for r, codebook in enumerate(solved):
-        full[r, : codebook.size], full[r, codebook.size :] = codebook, codebook[-1]
-    codebooks = _round_rows(full, x.dtype)
-    indices = np.empty(x.shape, index_dtype(n_values))
+    solved, bounds, cells = quantizer._solve_rows(x, weight)
+    size = max(n_values, *(row.size for row in solved))
+    codebooks = rounded(_padded(solved, size, [row[-1] for row in solved]), x.dtype)
+    table = codebooks.astype(np.float64)
+    edges = row_thresholds(table) if cells is None else _padded(cells, size - 1, [np.inf] * len(x))
+    indices = np.empty(x.shape, index_dtype(size))
     wide = x.astype(np.float32) if x.dtype.itemsize <= 2 else x
-    losses = assign_rows(
-        wide, np.empty((0, 0)) if weight is None else weight, codebooks.astype(np.float64), indices
-    )
+    none = np.empty((0, 0))
+    losses = assign_rows(wide, none if weight is None else weight, table, edges, indices)
     return Rows(codebooks, indices, losses, np.minimum(bounds, losses))
 
 
@@ -87,8 +96,9 @@ def quantize_rows(
     Returns
     -------
     Rows
-        ``codebooks`` (R, n_values) in the dtype of ``x``, ``indices`` (R, C), and the mean
-        distortion and its proven lower bound per row.
+        ``codebooks`` in the dtype of ``x``, (R, n_values) or, where a price (``alpha``, ``bits``)
+        leaves more values in a row, as wide as that; ``indices`` (R, C); and the mean distortion
+        and its proven lower bound per row.
 
     Raises
     ------
@@ -113,4 +123,6 @@ def quantize_rows(
 
     with ThreadPoolExecutor(n_jobs or os.cpu_count()) as pool:
         blocks = list(pool.map(block, range(0, data.shape[0], step)))
+    size = max(rows.codebooks.shape[1] for rows in blocks)
+    blocks = [rows._replace(codebooks=_widened(rows.codebooks, size)) for rows in blocks]
     return Rows(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))

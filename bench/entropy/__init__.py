@@ -1,0 +1,1 @@
+"""What the entropy benchmark is made of: sources, coded sizes, rate-distortion bounds."""
