@@ -279,7 +279,7 @@ def test_bad_records(runs: Path) -> None:
 
 
 def test_figures_are_of_the_data(figures: list[Path], runs: Path, tmp_path: Path) -> None:
-    assert [path.stem for path in figures] == list(FIGURES)
+    assert [path.stem for path in figures] == [name for name in FIGURES if name != "sweeps"]
     shutil.rmtree(runs / "vq")
     shutil.copytree(runs / "residual", runs / "vq")
     other = draw([read_run(runs / name) for name in RUNS], tmp_path)
@@ -300,6 +300,23 @@ def test_lines_of_figures_are_the_records(trained: Path) -> None:
     bits = FIGURES["error-against-bits"][0](groups).axes[0]
     points = groups[1].runs[0].found["points"]
     assert sorted(bits.lines[1].get_ydata()) == pytest.approx(sorted(p["mse"] for p in points))
+
+
+def test_sweep_is_drawn_over_what_differs(trained: Path, runs: Path) -> None:
+    groups = group([read_run(trained / name) for name in ("plain", "vq", "soft")])
+    assert FIGURES["sweeps"][0](groups) is None
+    config = json.loads((runs / "soft" / "config.json").read_text())["config"]
+    more = config | {"quantizer": "nearest-ema", "n_codes": 32}
+    change(runs / "soft", "config.json", config=more)
+    names = [trained / "plain", runs / "soft", trained / "vq"]
+    swept = group([read_run(path) for path in names])
+    drawn = FIGURES["sweeps"][0](swept)
+    assert drawn is not None
+    plain, line = drawn.axes[0].lines
+    assert list(line.get_xdata()) == [8, 32]
+    errors = [read_run(path).found["mse"] for path in (trained / "vq", runs / "soft")]
+    assert list(line.get_ydata()) == pytest.approx(errors)
+    assert plain.get_ydata()[0] == pytest.approx(read_run(trained / "plain").found["mse"])
 
 
 def test_contact_sheet_repeats_originals_only_where_they_differ(trained: Path, runs: Path) -> None:

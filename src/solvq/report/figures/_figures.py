@@ -12,8 +12,9 @@ from solvq.report._groups import Group, group
 from solvq.report._record import Record
 from solvq.report.figures._curves import convergence, error_against_bits, usage
 from solvq.report.figures._pictures import contact_sheet, latents
+from solvq.report.figures._sweeps import sweeps
 
-Draw = Callable[[Sequence[Group]], Figure]
+Draw = Callable[[Sequence[Group]], Figure | None]
 
 FIGURES: dict[str, tuple[Draw, str]] = {  # how each is drawn, and the kind of its file
     "convergence": (convergence, "svg"),
@@ -21,11 +22,14 @@ FIGURES: dict[str, tuple[Draw, str]] = {  # how each is drawn, and the kind of i
     "error-against-bits": (error_against_bits, "svg"),
     "reconstructions": (contact_sheet, "png"),
     "latents": (latents, "png"),
+    "sweeps": (sweeps, "svg"),
 }
 
 
 def draw(runs: Sequence[Record], folder: str | Path) -> list[Path]:
-    """Draw all figures of `FIGURES` into a folder, which is made if it is missing.
+    """Draw the figures of `FIGURES` into a folder, which is made if it is missing.
+
+    A figure that has nothing to show is left out.
 
     Parameters
     ----------
@@ -55,6 +59,8 @@ def draw(runs: Sequence[Record], folder: str | Path) -> list[Path]:
         for name, (drawn, kind) in FIGURES.items():
             path = place / f"{name}.{kind}"
             about = {"Date": None} if kind == "svg" else None
-            drawn(groups).savefig(path, dpi=120, metadata=about)
-            written.append(path)
+            figure = drawn(groups)
+            if figure is not None:
+                figure.savefig(path, dpi=120, metadata=about)
+                written.append(path)
     return written
