@@ -23,7 +23,7 @@ from solvq.cli import app
 from solvq.cli._compress import Compress
 from solvq.scalar import METHODS
 
-COMMANDS = ("compress", "decompress", "inspect")
+COMMANDS = ("compress", "decompress", "inspect", "quantize")
 NAMES = ("a.weight", "[bold]b[/bold]", "red\x1b[31m\r\nline", "层.ö", "\u202eright-to-left")
 
 

@@ -146,6 +146,15 @@ def test_csv_there_and_back(table: Path) -> None:
     assert "text ('a, \"b\"\\n0' in row 1)" in found["kept"]["city"]
 
 
+def test_spaces_around_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.csv").write_text("x, y\n 1.5, 1\n2.5 , 2\n 1.5,3\n")
+    report(tmp_path / "a.csv", tmp_path / "b.csv", "--n-values", 1)
+    back = read_csv(tmp_path / "b.csv")
+    assert np.allclose(np.array(back["x"], float), 11.0 / 6.0)
+    assert back[" y"] == [" 1", " 2", "3"]
+
+
 def test_csv_to_parquet_and_on(table: Path) -> None:
     from pyarrow import parquet  # noqa: PLC0415
 

@@ -57,14 +57,15 @@ class ImageFile(Medium):
         """Refuse pictures that would not come back as they are."""
         if getattr(image, "n_frames", 1) > 1:
             raise FormatError(f"{self.path}: has {image.n_frames} frames; give a single picture")
-        if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA", *DEEP):
+        deep = _is_deep(image)
+        if not deep and image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
             raise FormatError(
                 f"{self.path}: is of mode {image.mode}; convert it to grey, RGB, RGBA or 16-bit "
                 "grey first"
             )
-        if image.mode not in DEEP and _depth(self.path, image) > 8:
+        if (_depth(self.path, image) > 8) != deep or (deep and "transparency" in image.info):
             raise FormatError(
-                f"{self.path}: has channels of 16 bits, which only grey pictures may have; "
+                f"{self.path}: has channels of 16 bits, which only opaque grey pictures may have; "
                 "convert it to 8 bits first"
             )
 
@@ -76,6 +77,11 @@ class ImageFile(Medium):
             _save_png(path, pixels, self._info)
         else:
             _picture(pixels).save(path, compression="tiff_adobe_deflate", **self._info)
+
+
+def _is_deep(image: Any) -> bool:
+    """Whether a picture is grey of 16 bits; older versions of Pillow widen it to 32."""
+    return image.mode in DEEP or (image.mode == "I" and image.format == "PNG")
 
 
 def _depth(path: Path, image: Any) -> int:
@@ -100,7 +106,7 @@ def _information(image: Any) -> dict[str, Any]:
 
 def _pixels(image: Any) -> NDArray[Any]:
     """Pixels of shape (H, W, channels): 1 grey, 2 with alpha, 3 colours, 4 with alpha."""
-    if image.mode in DEEP:
+    if _is_deep(image):
         return np.asarray(image).astype(np.uint16)[..., None]
     if image.mode in ("P", "PA"):
         see_through = image.mode == "PA" or "transparency" in image.info
@@ -139,7 +145,7 @@ def _save_png(path: Path, pixels: NDArray[Any], info: dict[str, Any]) -> None:
     colours = words.view(np.uint8).reshape(-1, 4)
     n_colours = pixels.shape[2] - (pixels.shape[2] + 1) % 2
     table = np.repeat(colours[:, :1], 3, axis=1) if n_colours == 1 else colours[:, :3]
-    image = Image.fromarray(places.reshape(pixels.shape[:2]).astype(np.uint8)).convert("L")
+    image = Image.fromarray(places.reshape(pixels.shape[:2]).astype(np.uint8))
     image.putpalette(table.tobytes())
     if pixels.shape[2] > n_colours:
         info = info | {"transparency": colours[:, n_colours].tobytes()}

@@ -96,12 +96,13 @@ def _read_parquet(path: Path) -> Any:
 def _numbers(column: Any) -> Any:
     """Column as numbers where it can be read as such; its text else."""
     import pyarrow as pa
+    from pyarrow import compute
 
     if column.type not in (pa.string(), pa.large_string()):
         return column
     for kind in (pa.int64(), pa.float64()):
         try:
-            return column.cast(kind)
+            return compute.utf8_trim_whitespace(column).cast(kind)
         except pa.ArrowInvalid:
             continue
     return column
