@@ -180,6 +180,7 @@ def _notes(
         )
     elif networks:
         yield f"Fréchet distances left out, their networks differ: {', '.join(networks)}"
+    yield from _origin(runs)
     yield "PSNR: mean over images; bits/latent, MSE from bits: of the bytes of the model's own code"
     yield "entropy: bits/latent of an ideal coder that knows the frequencies"
     timed = next((run.found.get("timing") for run in runs if run.found.get("timing")), None)
@@ -189,6 +190,17 @@ def _notes(
             f"quantizer's forward and backward; step ratio: over {timed['reference']} in the same "
             "process"
         )
+
+
+def _origin(runs: Sequence[Record]) -> Iterable[str]:
+    """Where and by what the runs were trained."""
+    commits = sorted({str(run.environment.get("commit")) for run in runs} - {"None"})
+    machines = sorted({str(run.environment.get("machine")) for run in runs} - {"None"})
+    versions = sorted(
+        {f"{n} {v}" for run in runs for n, v in run.environment.get("versions", {}).items()}
+    )
+    if commits:
+        yield f"trained at {', '.join(commits)} on {' and '.join(machines)}; {', '.join(versions)}"
 
 
 def _images(run: Record) -> str:
