@@ -111,12 +111,3 @@ def test_nothing_is_overwritten_without_force(data: Path, tmp_path: Path) -> Non
     missing = run("eval", tmp_path / "nothing")
     assert missing.exit_code == 1
     assert "no run" in missing.stderr
-
-
-@pytest.mark.parametrize("command", ["train", "eval"])
-def test_help_has_an_example(command: str) -> None:
-    """Help pages end with an example that fits a terminal."""
-    assert command in run("--help").stdout
-    result = run(command, "--help")
-    assert f"Example: solvq {command} " in result.stdout
-    assert all(len(line) <= 80 for line in result.stdout.splitlines())

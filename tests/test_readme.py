@@ -85,3 +85,14 @@ def test_contributing_shows_the_real_file() -> None:
     for line in shown.splitlines():
         if line.strip().startswith(("centres", "return", "self.", "class", "from solvq")):
             assert line in real, line
+
+
+def test_train_docs_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for package in ("torch", "skimage"):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, object] = {}
+    for block in blocks("python", (ROOT / "docs" / "train.md").read_text("utf-8")):
+        exec(block, scope)
+    assert scope["last"]["step"] == 4  # type: ignore[index]
+    assert not scope["model"].training  # type: ignore[attr-defined]

@@ -160,17 +160,18 @@ def test_both_zeros_are_one_value() -> None:
 @given(seed=st.integers(0, 999), k=st.integers(1, 9))
 def test_any_split_and_order_gives_the_same_codebook(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
-    x = rng.standard_normal(600).astype(np.float32)  # sums of float32 values are exact
+    x = rng.standard_normal(600).astype(np.float32)
     cuts = np.sort(rng.integers(0, 601, 5))
     other = [part for part in np.split(rng.permutation(x), cuts) if part.size]
     merged = Histogram()
     for part in other[::-1]:
         merged.merge(fed(part))
     whole = fed(x)
-    assert np.array_equal(whole._sums.rows, fed(*other)._sums.rows)
-    assert np.array_equal(whole._sums.rows, merged._sums.rows)
     assert merged.size == x.size
-    assert np.array_equal(whole.solve(k).codebook, merged.solve(k).codebook)
+    for again in (fed(*other), merged):  # sums of few numbers, so rounding is all that differs
+        assert np.allclose(whole._sums.rows, again._sums.rows, rtol=1e-9, atol=1e-15)
+        found, same = again.solve(k), whole.solve(k)
+        assert np.allclose(found.codebook, same.codebook, rtol=1e-9, atol=1e-12)
 
 
 def test_any_split_of_doubles_gives_the_same_to_the_gap(rng: np.random.Generator) -> None:
