@@ -11,7 +11,7 @@ import pytest
 from strategies import seeded
 
 from solvq.scalar import METHODS, Rows, _rows, quantize, quantize_rows
-from solvq.scalar._batch import assign_rows
+from solvq.scalar._batch import assign_rows, row_thresholds
 
 DTYPES = [np.float64, np.float32, np.float16, ml_dtypes.bfloat16, np.int8, np.int32]
 every = pytest.mark.parametrize("method", METHODS)
@@ -148,7 +148,9 @@ def test_assign_rows(columns: int) -> None:
     weight = rng.random(x.shape)
     for codebook in (codebooks, codebooks[:, :1]):
         indices = np.empty(x.shape, np.uint8)
-        losses = assign_rows(x, weight, codebook, indices)
+        losses = assign_rows(
+            x, weight, codebook, row_thresholds(np.ascontiguousarray(codebook)), indices
+        )
         for r, row in enumerate(x):
             nearest = codebook[r][oracles.nearest(row, codebook[r])]
             assert np.array_equal(codebook[r][indices[r]], nearest)
