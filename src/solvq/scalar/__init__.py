@@ -2,6 +2,7 @@
 
 from solvq.scalar._adaptive_l1 import AdaptiveL1Quantizer
 from solvq.scalar._base import ScalarQuantizer
+from solvq.scalar._blocks import Blocks, quantize_blocks
 from solvq.scalar._certificate import Certificate, certificate
 from solvq.scalar._cluster_ls import ClusterLSQuantizer
 from solvq.scalar._iterative_l1 import IterativeL1Quantizer
@@ -16,6 +17,7 @@ from solvq.scalar._optimal import OptimalQuantizer
 from solvq.scalar._quantile import QuantileQuantizer
 from solvq.scalar._quantize import quantize, quantize_certified
 from solvq.scalar._reduce import NonFiniteError
+from solvq.scalar._restricted import RestrictedQuantizer
 from solvq.scalar._rows import Rows, quantize_rows
 from solvq.scalar._transform import TransformQuantizer
 from solvq.scalar._uniform import UniformQuantizer
@@ -23,6 +25,7 @@ from solvq.scalar._uniform import UniformQuantizer
 __all__ = [
     "METHODS",
     "AdaptiveL1Quantizer",
+    "Blocks",
     "Certificate",
     "ClusterLSQuantizer",
     "IterativeL1Quantizer",
@@ -36,12 +39,14 @@ __all__ = [
     "OptimalQuantizer",
     "Path",
     "QuantileQuantizer",
+    "RestrictedQuantizer",
     "Rows",
     "ScalarQuantizer",
     "TransformQuantizer",
     "UniformQuantizer",
     "certificate",
     "quantize",
+    "quantize_blocks",
     "quantize_certified",
     "quantize_rows",
 ]

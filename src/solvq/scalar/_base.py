@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvq.arrays import checked_weight
 from solvq.scalar._assign import assign
-from solvq.scalar._certificate import certify
+from solvq.scalar._certificate import certify as certified
 from solvq.scalar._kernels import Float64
 from solvq.scalar._reduce import Problem, reduce
 
@@ -133,15 +133,19 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         return found._replace(codebook=np.unique(codebook), lower_bound=bound)
 
     def _solve_rows(
-        self, x: NDArray[Any], weight: Float64 | None
-    ) -> tuple[list[Float64], list[float]]:
-        """Codebook and lower bound of each row, in the units of the data."""
+        self, x: NDArray[Any], weight: Float64 | None, certify: bool
+    ) -> tuple[Sequence[Float64], Sequence[float] | Float64]:
+        """Codebook and lower bound of each row, in the units of the data.
+
+        Without ``certify`` a bound that takes work of its own is 0.
+        """
         codebooks, bounds = [], []
         for r, row in enumerate(x):
             problem = reduce(row, None if weight is None or not weight[r].any() else weight[r])
             solution = self._solve_problem(problem)
             codebooks.append(solution.codebook)
-            bounds.append(certify(problem, solution.codebook, solution.lower_bound).lower_bound)
+            bound = solution.lower_bound if certify or solution.lower_bound is not None else 0.0
+            bounds.append(certified(problem, solution.codebook, bound).lower_bound)
         return codebooks, bounds
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> ScalarQuantizer:
@@ -170,7 +174,7 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         self.n_iter_ = solution.n_iter
         for name, value in solution.learned.items():
             setattr(self, name, value)
-        proof = certify(problem, solution.codebook, solution.lower_bound)
+        proof = certified(problem, solution.codebook, solution.lower_bound)
         self.loss_, self.lower_bound_, self.gap_ = proof
         return self
 
