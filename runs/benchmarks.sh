@@ -17,6 +17,7 @@ run scalar-exact-1e7 bench scalar-exact --only /10000000/ --slow --repeats 3 \
 run scalar-bfloat16 bench scalar-exact --only bfloat16/1000000/ --methods ours,flash1dkmeans-fast
 run scalar-methods bench scalar-methods --repeats 3
 run scalar-rows bench scalar-rows --repeats 3
+run scalar-blocks bench scalar-blocks --repeats 7
 run checkpoint-g2p bench.checkpoint
 if [ -n "${MINILM:-}" ]; then
     run checkpoint-minilm bench.checkpoint "$MINILM/model/model.safetensors"

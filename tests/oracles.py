@@ -118,3 +118,14 @@ def mean_squared_error(x: NDArray[Any], y: NDArray[Any], weight: Any = None) -> 
     """Weighted mean of squared differences."""
     error = (x.astype(np.float64) - y.astype(np.float64)) ** 2
     return float(np.average(error, weights=weight))
+
+
+def best_subset(x: Float64, w: Float64, grid: Float64, k: int, allowed: Any = None) -> float:
+    """Least summed error over all tables of at most ``k`` entries of a grid, if ``allowed``."""
+    losses = w[:, None] * (x[:, None] - grid) ** 2
+    best = np.inf
+    for size in range(1, k + 1):
+        for chosen in combinations(range(grid.size), size):
+            if allowed is None or allowed(set(grid[list(chosen)])):
+                best = min(best, float(losses[:, chosen].min(axis=1).sum()))
+    return best

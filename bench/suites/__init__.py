@@ -2,6 +2,7 @@
 
 from bench.suites import (
     paper_scalar,
+    scalar_blocks,
     scalar_exact,
     scalar_methods,
     scalar_rows,
@@ -13,6 +14,7 @@ from bench.suites._base import Suite
 
 SUITES: dict[str, Suite] = {
     "paper-scalar": paper_scalar.SUITE,
+    "scalar-blocks": scalar_blocks.SUITE,
     "scalar-exact": scalar_exact.SUITE,
     "scalar-methods": scalar_methods.SUITE,
     "scalar-rows": scalar_rows.SUITE,

@@ -5,8 +5,8 @@ For entries ``g_1 < ... < g_k`` out of a grid, the sum of ``w (x - nearest)^2`` 
 alone and ``h(t) = sum_(x <= t) w (t - x)``: the second term is what each entry saves over the one
 above it. All midpoints lie on a lattice of half the grid's finest step, on which ``h`` is a running
 sum, so the data need not be sorted. The saving has the Monge property: the best entry below an
-entry rises with that entry and with the count, so a table for all counts up to ``k`` takes
-O(G^2 + k G) for G grid entries. ``tests/oracles.py`` tries all subsets.
+entry rises with that entry and with the count, so all counts up to ``k`` take O(G^2 + k G) for G
+grid entries. ``tests/oracles.py`` tries all subsets.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from numpy.typing import NDArray
 from solvq.scalar._grids import span
 from solvq.scalar._kernels import Float64, kernel
 
+TILE = 8  # neighbouring entries that are solved at once
+ENTRIES = 512  # largest grid
 CELLS = 4096  # largest lattice: with more, rounding would reach 2**-28 of the finest step squared
-STRIDE = 8
 FAR = 2.0**20  # data must be within so many cells of the lattice's start
 
 
 class Lattice(NamedTuple):
-    """Scratch for grids of ``n`` entries and tables of ``k``: sums of cells, and best entries."""
+    """Scratch: sums of cells, places and savings of entries, costs and best entries below.
+
+    ``tile`` has two runs of `TILE` values and `TILE` entries.
+    """
 
     mass: Any
     moment: Any
@@ -33,14 +37,17 @@ class Lattice(NamedTuple):
     place: Any
     cost: Any
     below: Any
+    saved: Any
+    tile: Any
 
 
 def lattice(n: int, k: int) -> Lattice:
-    """Scratch for grids of at most ``n`` entries and tables of ``k``."""
+    """Scratch for tables of ``k`` from grids of ``n`` entries, of which `ENTRIES` are of use."""
+    n = min(n, ENTRIES)
     mass, moment, h = (np.empty(CELLS + 1) for _ in range(3))
-    return Lattice(
-        mass, moment, h, np.empty(n, np.int64), np.empty((2, n)), np.empty((k, n), np.int32)
-    )
+    cost, below, saved = np.empty((2, n)), np.empty((k, n)), np.empty((n, n + TILE))
+    place, tile = np.empty(n, np.int64), np.empty(4 * TILE)
+    return Lattice(mass, moment, h, place, cost, below, saved, tile)
 
 
 @kernel
@@ -67,10 +74,11 @@ def _scatter(x: Any, w: Float64, line: Any, room: Lattice) -> Any:
     upper end, and from there its moment is taken.
     """
     start, unit, cells = line
+    per_unit = 1.0 / unit  # a power of two for all formats
     room.mass[:cells], room.moment[:cells] = 0.0, 0.0
     below, under, weight, total = 0.0, 0.0, 0.0, 0.0
     for i in range(x.size):
-        y, a = (x[i] - start) / unit, w[i] if w.size else 1.0
+        y, a = (x[i] - start) * per_unit, w[i] if w.size else 1.0
         weight += a
         total += a * y
         if y <= 0.0:
@@ -98,43 +106,60 @@ def _accumulate(below: float, under: float, cells: int, room: Lattice) -> None:
 
 
 @kernel
-def _below(room: Lattice, layer: Any, b: int, first: int, last: int) -> int:
-    """Write the best entry below ``b``, of ``first..last``; ``layer`` is (costs, costs, entries).
+def _save(n: int, zero: int, room: Lattice) -> None:
+    """Write what an entry ``b`` saves as the next above ``a``, in units of four squared cells.
 
-    The costs are those of tables of one entry less, and of these.
+    Minus infinity where it may not be: below ``a``, or beyond ``zero`` that must be between.
     """
-    old, new, at_most = layer
-    best, place = np.inf, room.place[b]
-    at: Any = np.uint64(first)
-    for a in range(np.uint64(first), np.uint64(min(last + 1, b))):  # no wrap-around test
-        low = room.place[a]
-        v = old[a] - (place - low) * room.h[np.uint64(place + low)]
-        at = a if v < best else at  # a jump would often be mispredicted
-        best = v if v < best else best
-    new[b], at_most[b] = best, at
-    return at
+    places, h, saved = room.place, room.h, room.saved
+    for a in range(np.uint64(n)):  # unsigned: no wrap-around test
+        low = places[a]
+        saved[a, : a + 1] = -np.inf
+        for b in range(a + np.uint64(1), np.uint64(n)):
+            saved[a, b] = (places[b] - low) * h[np.uint64(places[b] + low)]
+    if zero > 0:
+        saved[:zero, zero + 1 : n] = -np.inf
 
 
 @kernel
-def _layer(room: Lattice, j: int, n: int, zero: int) -> None:
+def _scan(room: Lattice, before: Float64, rows: Any, start: int, width: int) -> None:
+    """Best entry of ``rows`` below each of `TILE` entries from ``start``, into ``room.tile``.
+
+    ``before`` are the costs of tables of one entry less. The loop over the tile is vectorised:
+    ``width`` is `TILE`, since a constant would be unrolled, and what is better goes, by turns, to
+    another place, since a conditional store is slow. The tile has two runs of values and entries.
+    """
+    tile, saved, at_start = room.tile, room.saved, np.uint64(start)
+    for c in range(width):
+        tile[c], tile[width + c] = np.inf, 0.0
+    for pair in range(rows[0], rows[1] + 1, 2):
+        for turn in range(2):
+            a = min(pair + turn, rows[1])
+            base, entry = before[a], float(a)
+            old, new = (0, 2 * width) if turn == 0 else (2 * width, 0)
+            for c in range(np.uint64(width)):
+                v = base - saved[np.uint64(a), at_start + c]
+                best, at = tile[old + c], tile[old + width + c]
+                better = entry if v < best else 0.0
+                tile[new + c] = v if v < best else best
+                tile[new + width + c] = better if better > at else at
+
+
+@kernel
+def _layer(room: Lattice, j: int, n: int) -> None:
     """Solve tables of ``j + 1`` entries up to each grid entry, from those of ``j``.
 
-    Every `STRIDE`-th first, since the best entry below never falls as the upper one rises. Beyond
-    ``zero``, an entry that must be there, nothing below it may come next.
+    The best entry below never falls as the entry or the count rises.
     """
+    old, new = room.cost[(j + 1) % 2], room.cost[j % 2]
     before, found = room.below[j - 1], room.below[j]
-    layer = (room.cost[(j + 1) % 2], room.cost[j % 2], found)
     last = n - 1
-    top = (n - 1) // STRIDE * STRIDE
-    for b in range(top, -1, -STRIDE):
-        first = max(before[b], zero) if b > zero else before[b]
-        last = _below(room, layer, b, first, last)
-    for start in range(top, -1, -STRIDE):
-        end = min(start + STRIDE, n)
-        last = found[end] if end < n else n - 1
-        for b in range(end - 1, start, -1):
-            first = max(before[b], found[start])
-            last = _below(room, layer, b, max(first, zero) if b > zero else first, last)
+    for start in range((n - 1) // TILE * TILE, -1, -TILE):
+        first, end = int(before[start]), min(start + TILE, n)
+        _scan(room, old, (first, max(first, min(last, end - 1))), start, room.tile.size // 4)
+        for c in range(end - start):
+            new[start + c], found[start + c] = room.tile[c], room.tile[TILE + c]
+        last = int(found[start])
 
 
 @kernel
@@ -158,7 +183,7 @@ def _chosen(room: Lattice, k: int, n: int, zero: int, sums: Any) -> tuple[int, i
         room.below[0, b] = 0
     best, last = _ending(room, 0, n, zero, sums)
     for j in range(1, k):
-        _layer(room, j, n, zero if zero >= 0 else n)
+        _layer(room, j, n)
         value, at = _ending(room, j, n, zero, sums)
         if value < best:
             best, count, last = value, j + 1, at
@@ -174,7 +199,7 @@ def _written(room: Lattice, count: int, last: int, kept: Any, grid: Float64, out
     entries = np.empty(count, np.int64)
     for j in range(count - 1, -1, -1):
         entries[j] = last
-        last = room.below[j, last]
+        last = int(room.below[j, last])
     n, reached = 0, 0.0
     for j in range(count):
         upto = kept[1]
@@ -193,7 +218,7 @@ def lattice_table(
 ) -> int:
     """Best table of at most ``out.size`` entries of a grid; returns how many ``out`` has.
 
-    0 where the grid has no lattice, or too long a one. Empty ``w`` counts.
+    0 where the grid is too large, or has no lattice or too long a one. Empty ``w`` counts.
     """
     low, high = x.min(), x.max()
     first, last = span(grid, low, high, keep_zero)
@@ -201,6 +226,8 @@ def lattice_table(
     if n == 1:
         out[0] = grid[first]
         return 1
+    if n > ENTRIES:
+        return 0
     step = _places(grid, first, last, room)
     unit, start = 0.5 * step, grid[first]
     reach = max(abs(low - start), abs(high - start))
@@ -210,6 +237,7 @@ def lattice_table(
     below, under, weight, total = _scatter(x, w, (start, unit, cells), room)
     _accumulate(below, under, cells, room)
     zero = int(np.searchsorted(grid, 0.0)) - first if keep_zero else -1
+    _save(n, zero, room)
     count, at = _chosen(room, min(out.size, n), n, zero, (weight, total))
     return _written(room, count, at, (zero, weight), grid[first : last + 1], out)
 
