@@ -136,3 +136,14 @@ def entropy_partitions(x: Float64, w: Float64) -> list[tuple[float, float, tuple
             error = partition_cost(x, w, breaks) / float(w.sum())
             found.append((error, entropy(masses), breaks))
     return found
+
+
+def best_subset(x: Float64, w: Float64, grid: Float64, k: int, allowed: Any = None) -> float:
+    """Least summed error over all tables of at most ``k`` entries of a grid, if ``allowed``."""
+    losses = w[:, None] * (x[:, None] - grid) ** 2
+    best = np.inf
+    for size in range(1, k + 1):
+        for chosen in combinations(range(grid.size), size):
+            if allowed is None or allowed(set(grid[list(chosen)])):
+                best = min(best, float(losses[:, chosen].min(axis=1).sum()))
+    return best

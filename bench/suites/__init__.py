@@ -2,6 +2,7 @@
 
 from bench.suites import (
     paper_scalar,
+    scalar_blocks,
     scalar_curve,
     scalar_entropy,
     scalar_exact,
@@ -19,6 +20,7 @@ SUITES: dict[str, Suite] = {
     "paper-scalar": paper_scalar.SUITE,
     "scalar-curve": scalar_curve.SUITE,
     "scalar-entropy": scalar_entropy.SUITE,
+    "scalar-blocks": scalar_blocks.SUITE,
     "scalar-exact": scalar_exact.SUITE,
     "scalar-methods": scalar_methods.SUITE,
     "scalar-nested": scalar_nested.SUITE,

@@ -2,6 +2,7 @@
 
 from solvq.scalar._adaptive_l1 import AdaptiveL1Quantizer
 from solvq.scalar._base import ScalarQuantizer
+from solvq.scalar._blocks import Blocks, quantize_blocks
 from solvq.scalar._certificate import Certificate, certificate
 from solvq.scalar._cluster_ls import ClusterLSQuantizer
 from solvq.scalar._curve import Curve, rate_distortion
@@ -20,6 +21,7 @@ from solvq.scalar._optimal import OptimalQuantizer
 from solvq.scalar._quantile import QuantileQuantizer
 from solvq.scalar._quantize import quantize, quantize_certified
 from solvq.scalar._reduce import NonFiniteError
+from solvq.scalar._restricted import RestrictedQuantizer
 from solvq.scalar._rows import Rows, quantize_rows
 from solvq.scalar._transform import TransformQuantizer
 from solvq.scalar._uniform import UniformQuantizer
@@ -27,6 +29,7 @@ from solvq.scalar._uniform import UniformQuantizer
 __all__ = [
     "METHODS",
     "AdaptiveL1Quantizer",
+    "Blocks",
     "Bracket",
     "Certificate",
     "ClusterLSQuantizer",
@@ -45,6 +48,7 @@ __all__ = [
     "OptimalQuantizer",
     "Path",
     "QuantileQuantizer",
+    "RestrictedQuantizer",
     "Rows",
     "ScalarQuantizer",
     "TransformQuantizer",
@@ -53,6 +57,7 @@ __all__ = [
     "nested",
     "nested_rows",
     "quantize",
+    "quantize_blocks",
     "quantize_certified",
     "quantize_rows",
     "rate_distortion",

@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from solvq.arrays import checked_weight
 from solvq.scalar._assign import assign_cells, thresholds, without_repeats
-from solvq.scalar._certificate import certify
+from solvq.scalar._certificate import certify as certified
 from solvq.scalar._kernels import Float64
 from solvq.scalar._reduce import Problem, reduce
 
@@ -152,17 +152,19 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         codebook, edges = without_repeats(codebook, edges)
         return found._replace(codebook=codebook, edges=edges, lower_bound=bound)
 
-    def _solve_rows(self, x: NDArray[Any], weight: Float64 | None) -> RowSolutions:
-        """Codebook, cells and mean lower bound of each row, in the units of the data."""
+    def _solve_rows(self, x: NDArray[Any], weight: Float64 | None, certify: bool) -> RowSolutions:
+        """Codebook, cells and mean lower bound of each row, in the units of the data.
+
+        Without ``certify`` a bound that takes work of its own is 0.
+        """
         codebooks, edges, bounds = [], [], []
         for r, row in enumerate(x):
             problem = reduce(row, None if weight is None or not weight[r].any() else weight[r])
             found = self._solve_problem(problem)
             codebooks.append(found.codebook)
             edges.append(thresholds(found.codebook) if found.edges is None else found.edges)
-            bounds.append(
-                certify(problem, found.codebook, found.lower_bound, found.edges).lower_bound
-            )
+            bound = found.lower_bound if certify or found.lower_bound is not None else 0.0
+            bounds.append(certified(problem, found.codebook, bound, found.edges).lower_bound)
         return RowSolutions(codebooks, bounds, None if self.nearest else edges)
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> ScalarQuantizer:
@@ -192,7 +194,7 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
         self.n_iter_ = solution.n_iter
         for name, value in solution.learned.items():
             setattr(self, name, value)
-        proof = certify(problem, solution.codebook, solution.lower_bound, edges)
+        proof = certified(problem, solution.codebook, solution.lower_bound, edges)
         self.loss_, self.lower_bound_, self.gap_ = proof
         return self
 

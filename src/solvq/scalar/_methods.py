@@ -15,11 +15,13 @@ from solvq.scalar._lloyd_max import LloydMaxQuantizer
 from solvq.scalar._mixture import MixtureQuantizer
 from solvq.scalar._optimal import OptimalQuantizer
 from solvq.scalar._quantile import QuantileQuantizer
+from solvq.scalar._restricted import RestrictedQuantizer
 from solvq.scalar._transform import TransformQuantizer
 from solvq.scalar._uniform import UniformQuantizer
 
 METHODS: dict[str, type[ScalarQuantizer]] = {
     "optimal": OptimalQuantizer,
+    "restricted": RestrictedQuantizer,
     "l0": L0Quantizer,
     "l1": L1Quantizer,
     "l1-l2": L1L2Quantizer,

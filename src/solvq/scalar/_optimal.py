@@ -39,7 +39,7 @@ class OptimalQuantizer(ScalarQuantizer):
         found = solve(problem.values, problem.weights, self.n_values)
         return Solution(found.codebook, found.lower_bound, found.probes)
 
-    def _solve_rows(self, x: NDArray[Any], weight: Float64 | None) -> RowSolutions:
+    def _solve_rows(self, x: NDArray[Any], weight: Float64 | None, certify: bool) -> RowSolutions:
         if self.unweighted or self.clip is not None:
-            return super()._solve_rows(x, weight)
+            return super()._solve_rows(x, weight, certify)
         return RowSolutions(*solve_rows(x, weight, self.n_values))

@@ -7,7 +7,7 @@ square overflows or vanishes; `Problem.restore` undoes it, exactly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from solvq.arrays import scaled, to_numpy
 from solvq.scalar._kernels import Float64, kernel
 
+DOUBLE = np.dtype(np.float64)
 EXACT = 2**53  # integers beyond are not exact in float64
 
 
@@ -28,17 +29,19 @@ class NonFiniteError(ValueError):
 class Problem:
     """Sorted distinct values with positive weights.
 
-    A datum is ``ldexp(value, exponent)``, its weight ``ldexp(weight, weight_exponent)``.
+    A datum is ``ldexp(value, exponent)``, its weight ``ldexp(weight, weight_exponent)``; ``dtype``
+    is what the data came in.
     """
 
     values: Float64
     weights: Float64
     exponent: int
     weight_exponent: int = 0
+    dtype: np.dtype[Any] = DOUBLE
 
     def unweighted(self) -> Problem:
         """The same values with a weight of one each."""
-        return Problem(self.values, np.ones(self.values.size), self.exponent)
+        return replace(self, weights=np.ones(self.values.size), weight_exponent=0)
 
     def scale(self, data: Float64) -> Float64:
         """Numbers in the units of the data as values of the problem."""
@@ -259,4 +262,4 @@ def reduce(x: NDArray[Any], weight: Float64 | None = None) -> Problem:
         values *= 2.0**-exponent
     else:
         values = np.ldexp(values, -exponent)
-    return Problem(values, weights, exponent, weight_exponent)
+    return Problem(values, weights, exponent, weight_exponent, flat.dtype)

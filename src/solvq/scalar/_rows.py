@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from solvq.arrays import checked_weight
 from solvq.code import index_dtype
-from solvq.scalar._base import ScalarQuantizer
+from solvq.scalar._base import ScalarQuantizer, check_flag
 from solvq.scalar._batch import assign_rows, row_thresholds
 from solvq.scalar._kernels import Float64
 from solvq.scalar._quantize import make_quantizer, rounded
@@ -52,12 +52,12 @@ def _widened(codebooks: NDArray[Any], size: int) -> NDArray[Any]:
     return np.concatenate([codebooks, np.repeat(last, size - codebooks.shape[1], axis=1)], axis=1)
 
 
-def _solve_block(
-    quantizer: ScalarQuantizer, x: NDArray[Any], weight: Float64 | None, n_values: int
+def _solve_part(
+    quantizer: ScalarQuantizer, x: NDArray[Any], weight: Float64 | None, certify: bool
 ) -> Rows:
-    """Codes of a block of rows."""
-    solved, bounds, cells = quantizer._solve_rows(x, weight)
-    size = max(n_values, *(row.size for row in solved))
+    """Codes of some rows."""
+    solved, bounds, cells = quantizer._solve_rows(x, weight, certify)
+    size = max(quantizer.n_values, *(row.size for row in solved))
     codebooks = rounded(_padded(solved, size, [row[-1] for row in solved]), x.dtype)
     table = codebooks.astype(np.float64)
     edges = row_thresholds(table) if cells is None else _padded(cells, size - 1, [np.inf] * len(x))
@@ -74,6 +74,7 @@ def quantize_rows(
     method: str = "optimal",
     sample_weight: Any = None,
     n_jobs: int | None = None,
+    certify: bool = True,
     **parameters: Any,
 ) -> Rows:
     """Quantize each row of a matrix with a codebook of its own.
@@ -90,6 +91,9 @@ def quantize_rows(
         Nonnegative weights; a row whose weights are all zero is solved without.
     n_jobs : int, optional
         Threads; all processors by default.
+    certify : bool, default True
+        Prove a lower bound for every row. If False, it is 0 where it would take work of its own,
+        as it does for all methods but ``optimal``.
     **parameters
         Further parameters of the method.
 
@@ -113,13 +117,14 @@ def quantize_rows(
     weight = None if weight is None else weight.reshape(data.shape)
     if data.dtype.kind not in "iu":
         refuse_nonfinite(data.size - int(np.count_nonzero(np.isfinite(data))), data.size)
+    check_flag("certify", certify)
     quantizer = make_quantizer(method, n_values, parameters)
     step = max(1, BLOCK // data.shape[1])
 
     def block(start: int) -> Rows:
         part = slice(start, start + step)
         scaled = None if weight is None else np.ldexp(weight[part], -exponent)
-        return _solve_block(quantizer, data[part], scaled, n_values)
+        return _solve_part(quantizer, data[part], scaled, certify)
 
     with ThreadPoolExecutor(n_jobs or os.cpu_count()) as pool:
         blocks = list(pool.map(block, range(0, data.shape[0], step)))
