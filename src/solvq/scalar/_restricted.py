@@ -131,9 +131,7 @@ class RestrictedQuantizer(ScalarQuantizer):
             return Solution(found.codebook, found.lower_bound, found.probes)
         allowed = None
         if self.values != "free":
-            allowed = self._allowed(problem.dtype)
-            scaled = problem.scale(allowed)
-            allowed = scaled[problem.restore(scaled) == allowed]
+            allowed = _scaled(problem, self._allowed(problem.dtype))
         if not self.symmetric:
             x, w = problem.values, problem.weights
             return Solution(_table(x, w, allowed, self.n_values, self.keep_zero))
@@ -162,6 +160,13 @@ class RestrictedQuantizer(ScalarQuantizer):
             found[r] = super()._solve_rows(x[r : r + 1], part, False).codebooks[0]
         bounds = solve_rows(x, weight, self.n_values)[1] if certify else np.zeros(len(found))
         return RowSolutions(found, bounds)
+
+
+def _scaled(problem: Problem, allowed: Float64) -> Float64:
+    """Those values of a format that are exact in the problem's units, in these."""
+    with np.errstate(over="ignore", under="ignore"):
+        scaled = problem.scale(allowed)
+        return scaled[problem.restore(scaled) == allowed]
 
 
 def _table(
