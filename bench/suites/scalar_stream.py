@@ -64,14 +64,14 @@ class ScalarStream(Suite):
         reset_peak()
         before = memory("VmRSS")
         histogram, gaps = Histogram(), []
-        print("pass  ns/value  bins     solve s  distortion    lower bound   gap")
+        print("pass  ns/value  bins     solve s  distortion      lower bound     gap")
         for turn in (1, 2):
             seconds = feed(histogram, chunks(size, options.seed, options.offset))
             found, solved = timed_solve(histogram, k)
             gaps.append(found.gap)
             figures: tuple[Any, ...] = (found.distortion, found.lower_bound, found.gap)
             row = f"{turn:<6}{1e9 * seconds / size:<10.1f}{histogram.n_bins:<9}{solved:<9.2f}"
-            print(row + "{:<14.9g}{:<14.9g}{:.1e}".format(*figures), flush=True)
+            print(row + "{:<16.9g}{:<16.9g}{:.1e}".format(*figures), flush=True)
             if turn == 1:
                 histogram = histogram.refine(k)
         extra = memory("VmHWM") - before

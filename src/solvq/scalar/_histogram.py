@@ -172,7 +172,7 @@ class Histogram:
         loss = nearest_loss(problem.values, problem.weights, codebook) + found.scatter.sum()
         bound = min(least_loss(spread_problem(found), n_values)[0], loss)
         return Certificate(
-            float(problem.mean_loss(loss)), float(problem.mean_loss(bound)), gap(loss, bound)
+            float(problem.mean_loss(loss)), float(problem.mean_loss(bound)), float(gap(loss, bound))
         )
 
     def certificate(self, codebook: Any) -> Certificate:
