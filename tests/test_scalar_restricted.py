@@ -396,3 +396,12 @@ def test_certify_is_a_switch() -> None:
     """Nothing but True and False."""
     with pytest.raises(TypeError, match="certify is 2"):
         quantize_rows(np.ones((2, 2)), certify=2)  # type: ignore[arg-type]
+
+
+def test_blocks_are_as_wide_as_a_price_leaves_them() -> None:
+    """A method with a price may leave more values than asked for, in blocks as in rows."""
+    x = np.random.default_rng(0).normal(size=(4, 30))
+    found = quantize_blocks(x, (2, 15), 2, "entropy", alpha=1e-6)
+    assert found.codebooks.shape[:2] == (2, 2)
+    assert found.codebooks.shape[2] > 2
+    assert float(np.mean((found.decode() - x) ** 2)) == pytest.approx(found.distortion.mean())

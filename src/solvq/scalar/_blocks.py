@@ -18,8 +18,9 @@ class Blocks(NamedTuple):
     """Codes of the blocks of an array.
 
     For an array cut into ``(B1, ..., Bd)`` blocks of shape `block`, `codebooks` has shape
-    ``(B1, ..., Bd, n_values)``, `distortion` and `lower_bound` are weighted means of squared errors
-    of shape ``(B1, ..., Bd)``, and `indices` has the shape of the array. A block that needs fewer
+    ``(B1, ..., Bd, n_values)``, or is wider where a price leaves more values. `distortion` and
+    `lower_bound` are weighted means of squared errors of shape ``(B1, ..., Bd)``, and `indices` has
+    the shape of the array. A block that needs fewer
     values repeats its largest.
     """
 
@@ -138,7 +139,7 @@ def quantize_blocks(
     rows = quantize_rows(_cut(data, sides), n_values, method, weight, n_jobs, certify, **parameters)
     indices = _joined(rows.indices, counts, sides)[tuple(slice(side) for side in shape)]
     return Blocks(
-        rows.codebooks.reshape(*counts, n_values),
+        rows.codebooks.reshape(*counts, -1),
         np.ascontiguousarray(indices).reshape(shape),
         rows.distortion.reshape(counts),
         rows.lower_bound.reshape(counts),
