@@ -4,13 +4,14 @@ import importlib
 import os
 import platform
 import shlex
-import subprocess
 import sys
 from collections.abc import Iterable
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from solvq.provenance import commit, processor
 
 BASICS = ("numpy", "numba", "scikit-learn", "scipy", "ml_dtypes")
 
@@ -30,39 +31,12 @@ def package_version(package: str) -> str:
     return f"{getattr(source, '__version__', 'unknown')} (from source)"
 
 
-def commit() -> str:
-    """Return the commit of the working tree, with a mark if code differs from it."""
-    try:
-        name = git("rev-parse", "--short=12", "HEAD")
-        return name + (
-            " + uncommitted changes" if git("status", "--porcelain", ":/src", ":/bench") else ""
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-
-
-def git(*arguments: str) -> str:
-    """Ask git about the repository this file is in."""
-    command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def processor() -> str:
-    """Return the model name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.machine())
-
-
 def environment(packages: Iterable[str], seed: int, threads: int) -> dict[str, Any]:
     """Describe this run; `packages` are the distributions that take part."""
     return {
         "command": "python -m bench " + shlex.join(sys.argv[1:]),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "commit": commit(),
+        "commit": commit(Path(__file__), ("src", "bench")),
         "seed": seed,
         "threads": threads,
         "processor": processor(),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pytest
 from hypothesis import settings
 
 PACKAGE = Path(__file__).parents[1] / "src" / "solvq"
@@ -25,3 +28,14 @@ def pytest_sessionstart() -> None:
         for path in PACKAGE.rglob(pattern):
             if path.stat().st_mtime < newest:
                 path.unlink(missing_ok=True)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread of torch, and NumPy as quiet as compiled code, for kernels that run plainly."""
+    torch = pytest.importorskip("torch")
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with np.errstate(all="ignore"):
+        yield
+    torch.set_num_threads(n_threads)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -21,13 +19,7 @@ every_shape = pytest.mark.parametrize("shape", SHAPES)
 with_cost = pytest.mark.parametrize("cost", [False, True])
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with np.errstate(all="ignore"):  # as compiled code does
-        yield
-    torch.set_num_threads(n_threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def posed(shape: tuple[int, int, int], alpha: float, cost: bool = False) -> Problem:

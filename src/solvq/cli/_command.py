@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Protocol
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 Progress = Callable[[str, int, int], None]
 
@@ -44,3 +45,16 @@ class Command(ABC):
     @abstractmethod
     def run(self, progress: Progress | None) -> Shown:
         """Do the work."""
+
+
+class ListsMethods(TyperCommand):
+    """A command whose help names the methods; only this help page waits for their import."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help."""
+        from solvq.scalar import METHODS
+
+        for parameter in self.params:
+            if isinstance(parameter, TyperOption) and parameter.name == "method":
+                parameter.help = f"How the values are found: {', '.join(METHODS)}."
+        super().format_help(ctx, formatter)

@@ -7,23 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import typer
-from typer.core import TyperCommand, TyperOption
 
 from solvq.cli._command import AsJson, Command, Force, Output, Progress
 from solvq.cli._tensors import Tensors
-
-
-class ListsMethods(TyperCommand):
-    """A command whose help names the methods; only this help page waits for their import."""
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        """Print the help."""
-        from solvq.scalar import METHODS
-
-        for parameter in self.params:
-            if isinstance(parameter, TyperOption) and parameter.name == "method":
-                parameter.help = f"How the values are found: {', '.join(METHODS)}."
-        super().format_help(ctx, formatter)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -90,7 +90,7 @@ def _curve(part: PartReport) -> Iterator[str]:
         if k & (k - 1) and i + 1 < curve.n_values.size:
             continue
         loss = float(curve.distortion[i])
-        psnr = 10.0 * math.log10(part.peak**2 / loss) if loss and part.peak else math.inf
+        psnr = part.decibels(loss)
         bits = str((k - 1).bit_length())
         error, bound = f"{loss:.4g}", f"{curve.lower_bound[i]:.4g}"
         rows.append((str(k), bits, f"{curve.entropy[i]:.2f}", error, bound, decibels(psnr)))

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sys
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import typer
 
 from solvq.cli._command import Progress, Shown
+from solvq.files import json_text
 
 PATIENCE = 1.0  # seconds of silence before the bar
 
@@ -26,20 +24,7 @@ def printable(text: str) -> str:
 
 def show(shown: Shown, as_json: bool) -> None:
     """Print on standard output, as JSON or for people."""
-    if as_json:
-        text = json.dumps(_strict(shown.to_dict()), indent=2, allow_nan=False)
-    else:
-        text = "\n".join(shown.lines())
-    typer.echo(text)
-
-
-def _strict(value: Any) -> Any:
-    """JSON-ready value with None for NaN and infinity, which JSON does not know."""
-    if isinstance(value, dict):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_strict(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    typer.echo(json_text(shown.to_dict()) if as_json else "\n".join(shown.lines()))
 
 
 @contextmanager

@@ -38,9 +38,13 @@ class PartReport:
     @property
     def psnr(self) -> float:
         """Ratio of the squared peak to the error, in decibels; infinite where there is none."""
-        if self.distortion == 0.0:
+        return self.decibels(self.distortion)
+
+    def decibels(self, error: float) -> float:
+        """Ratio of the squared peak to a mean squared error."""
+        if error == 0.0:
             return math.inf
-        return 10.0 * math.log10(self.peak**2 / self.distortion) if self.peak else -math.inf
+        return 10.0 * math.log10(self.peak**2 / error) if self.peak else -math.inf
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, texts and lists."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from solvq.report._record import Record
+from solvq.report._render import aligned
 
 FIGURES = (
     "mse",
@@ -43,11 +44,7 @@ def details(run: Record) -> Iterator[str]:
 
 def _points(points: list[dict[str, Any]]) -> Iterator[str]:
     """Table of operating points."""
-    rows = [TITLES, *map(_cells, points)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        figures = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
-        yield "  " + "  ".join([row[0].ljust(widths[0]), *figures])
+    yield from (f"  {line}" for line in aligned([TITLES, *map(_cells, points)]))
 
 
 def _cells(point: dict[str, Any]) -> tuple[str, ...]:

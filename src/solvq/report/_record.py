@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.files import FormatError
+from solvq.files import FormatError, json_lines
 
 PLAIN = "none"  # the bottleneck of the plain autoencoder
 
@@ -41,12 +41,7 @@ class Record:
         FormatError
             If a line is damaged.
         """
-        path = self.path / "metrics.jsonl"
-        lines = path.read_text().splitlines() if path.is_file() else []
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError as error:
-            raise FormatError(f"{path}: not JSON lines ({error})") from None
+        return json_lines(self.path / "metrics.jsonl")
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Arrays of ``eval.npz``.

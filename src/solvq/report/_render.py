@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from solvq.report._table import Cell, Column, Row, Table
@@ -31,16 +32,19 @@ def _grid(table: Table) -> list[list[str]]:
 
 def text(table: Table) -> list[str]:
     """Lines with aligned columns, and the notes below."""
-    grid = _grid(table)
+    return [*aligned(_grid(table)), *table.notes]
+
+
+def aligned(grid: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of cells: names on the left, figures under each other."""
     widths = [max(map(len, column)) for column in zip(*grid, strict=True)]
-    lines = [
+    return [
         "  ".join(
             [line[0].ljust(widths[0])]
             + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
         )
         for line in grid
     ]
-    return [*lines, *table.notes]
 
 
 def markdown(table: Table) -> list[str]:

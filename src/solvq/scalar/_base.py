@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from numbers import Integral
+from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -52,6 +52,16 @@ def check_count(name: str, value: Any) -> None:
         raise TypeError(f"{name} is {value!r}; give an integer >= 1")
     if value < 1:
         raise ValueError(f"{name} is {value}; give an integer >= 1")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raise unless a parameter is None or a positive number."""
+    if value is None:
+        return
+    if not isinstance(value, Real) or isinstance(value, bool):
+        raise TypeError(f"{name} is {value!r}; give a positive number or None")
+    if not 0.0 < float(value) < np.inf:
+        raise ValueError(f"{name} is {value}; give a positive number or None")
 
 
 def check_flag(name: str, value: Any) -> None:

@@ -35,15 +35,21 @@ def _solve_row(data: Float64, weights: Float64, k: int, work: Workspace, out: Fl
 
 
 @kernel
+def merge_row(ordered: Any, weight: Float64, r: int, room: Float64) -> int:
+    """`merge_equal` of a row; one of no weight counts, since any codebook will do for it."""
+    none = np.empty(0)
+    m = merge_equal(ordered[r], weight[r] if weight.size else none, room)
+    return m if m > 0 else merge_equal(ordered[r], none, room)
+
+
+@kernel
 def _solve_sorted_rows(
     ordered: Any, weight: Float64, work: Workspace, codebooks: Float64, bounds: Float64
 ) -> None:
     """Codebook and mean lower bound of each row, sorted; empty ``weight`` counts."""
-    none, room = np.empty(0), np.empty((2, ordered.shape[1]))
+    room = np.empty((2, ordered.shape[1]))
     for r in range(ordered.shape[0]):
-        m = merge_equal(ordered[r], weight[r] if weight.size else none, room)
-        if m == 0:  # a row of no weight: any codebook will do, so the plain one
-            m = merge_equal(ordered[r], none, room)
+        m = merge_row(ordered, weight, r, room)
         bounds[r] = _solve_row(room[0, :m], room[1, :m], codebooks.shape[1], work, codebooks[r])
 
 

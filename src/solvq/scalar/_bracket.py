@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.arrays import scaled
+from solvq.scalar._assign import nearest_loss
 from solvq.scalar._bins import HIGH, LOW, SQUARE, SUM, WEIGHT, Edges, Sums, edges
 from solvq.scalar._kernels import Float64, probe, workspace
 from solvq.scalar._partition import partition
@@ -131,6 +132,12 @@ def mean_problem(found: Moments) -> Problem:
     """Problem whose least loss, with the scatter in the bins, is an upper bound."""
     values, weights, _ = _merged(found.mean, found.weight)
     return Problem(values, weights, found.exponent)
+
+
+def most_loss(found: Moments, problem: Problem, codebook: Float64) -> float:
+    """Upper bound of the summed loss of an ascending codebook, of the problem of the means."""
+    inside = nearest_loss(problem.values, problem.weights, codebook)
+    return inside + float(found.scatter.sum())
 
 
 def least_loss(spread: Spread, k: int) -> tuple[float, float]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from numbers import Real
-from typing import Any
-
 import numpy as np
 
-from solvq.scalar._base import ClipRange, ScalarQuantizer, Solution
+from solvq.scalar._base import ClipRange, ScalarQuantizer, Solution, check_positive
 from solvq.scalar._entropy_kernels import threshold
 from solvq.scalar._entropy_search import (
     NAT,
@@ -24,16 +21,6 @@ from solvq.scalar._iteration import Unit, unit
 from solvq.scalar._kernels import Float64
 from solvq.scalar._partition import group_means
 from solvq.scalar._reduce import Problem
-
-
-def _check_positive(name: str, value: Any) -> None:
-    """Raise unless a parameter is None or a positive number."""
-    if value is None:
-        return
-    if not isinstance(value, Real) or isinstance(value, bool):
-        raise TypeError(f"{name} is {value!r}; give a positive number or None")
-    if not 0.0 < float(value) < np.inf:
-        raise ValueError(f"{name} is {value}; give a positive number or None")
 
 
 class EntropyQuantizer(ScalarQuantizer):
@@ -92,8 +79,8 @@ class EntropyQuantizer(ScalarQuantizer):
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
-        _check_positive("alpha", self.alpha)
-        _check_positive("bits", self.bits)
+        check_positive("alpha", self.alpha)
+        check_positive("bits", self.bits)
         if self.alpha is not None and self.bits is not None:
             raise ValueError(f"alpha is {self.alpha} and bits is {self.bits}; give one of them")
 

@@ -10,15 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.arrays import checked_weight, to_numpy
-from solvq.scalar._assign import nearest_loss
 from solvq.scalar._base import check_count
 from solvq.scalar._bins import Sums, make_tree, root_nodes
-from solvq.scalar._bracket import Moments, least_loss, mean_problem, moments, spread_problem
+from solvq.scalar._bracket import (
+    Moments,
+    least_loss,
+    mean_problem,
+    moments,
+    most_loss,
+    spread_problem,
+)
 from solvq.scalar._certificate import Certificate, gap
 from solvq.scalar._histogram_file import Stored, read, write
 from solvq.scalar._kernels import Float64
 from solvq.scalar._partition import solve
-from solvq.scalar._reduce import checked, distinct_patterns, refuse_nonfinite
+from solvq.scalar._reduce import Problem, checked, distinct_patterns, refuse_nonfinite
 from solvq.scalar._refine import finer_nodes
 
 
@@ -56,6 +62,15 @@ def _checked_chunk(chunk: Any, sample_weight: Any) -> tuple[NDArray[Any], Float6
         return flat[:0], np.empty(0)
     checked_weight(weight, data.shape)
     return flat, np.ascontiguousarray(weight, np.float64).reshape(-1)
+
+
+def _proof(found: Moments, problem: Problem, codebook: Float64, n_values: int) -> Certificate:
+    """Bounds for an ascending codebook in the units of the moments."""
+    loss = most_loss(found, problem, codebook)
+    bound = min(least_loss(spread_problem(found), n_values)[0], loss)
+    return Certificate(
+        float(problem.mean_loss(loss)), float(problem.mean_loss(bound)), float(gap(loss, bound))
+    )
 
 
 class Histogram:
@@ -164,16 +179,7 @@ class Histogram:
         found, _ = moments(self._sums)
         problem = mean_problem(found)
         codebook = solve(problem.values, problem.weights, n_values).codebook
-        return Bracket(found.restore(codebook), *self._proof(found, codebook, n_values))
-
-    def _proof(self, found: Moments, codebook: Float64, n_values: int) -> Certificate:
-        """Bounds for an ascending codebook in the units of the moments."""
-        problem = mean_problem(found)
-        loss = nearest_loss(problem.values, problem.weights, codebook) + found.scatter.sum()
-        bound = min(least_loss(spread_problem(found), n_values)[0], loss)
-        return Certificate(
-            float(problem.mean_loss(loss)), float(problem.mean_loss(bound)), float(gap(loss, bound))
-        )
+        return Bracket(found.restore(codebook), *_proof(found, problem, codebook, n_values))
 
     def certificate(self, codebook: Any) -> Certificate:
         """Compare any codebook with the best of its size on the data, as `solvq.certificate` does.
@@ -189,7 +195,7 @@ class Histogram:
         if table.size == 0 or not np.isfinite(table).all():
             raise ValueError("codebook is empty or not finite; give at least one finite value")
         found, _ = moments(self._sums)
-        return self._proof(found, found.scale(table), table.size)
+        return _proof(found, mean_problem(found), found.scale(table), table.size)
 
     def refine(self, n_values: int = 16, tol: float = 1e-6) -> Histogram:
         """Empty histogram for a second pass, with finer bins where boundaries can lie.

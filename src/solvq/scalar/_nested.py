@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from typing import Any, NamedTuple
 
@@ -19,8 +17,8 @@ from solvq.scalar._kernels import Float64, workspace
 from solvq.scalar._nested_kernels import cell_values, level_losses, nest, nest_sorted_rows
 from solvq.scalar._partition import solve
 from solvq.scalar._quantize import rounded
-from solvq.scalar._reduce import checked, reduce, refuse_nonfinite, sorted_pairs
-from solvq.scalar._rows import BLOCK
+from solvq.scalar._reduce import checked, reduce, sorted_pairs
+from solvq.scalar._rows import over_rows
 
 MOST = 16  # bits
 
@@ -195,22 +193,11 @@ def nested_rows(
         As `nested`, and if ``x`` is not a matrix.
     """
     low, high = _checked_bits(bits)
-    data = checked(x)
-    if data.ndim != 2:
-        raise ValueError(f"x has shape {data.shape}; give a matrix (R, C)")
-    weight = checked_weight(sample_weight, data.shape)
-    if weight is not None:
-        weight = np.ldexp(weight, -int(np.frexp(weight.max())[1])).reshape(data.shape)
-    if data.dtype.kind not in "iu":
-        refuse_nonfinite(data.size - int(np.count_nonzero(np.isfinite(data))), data.size)
-    step = max(1, BLOCK // data.shape[1])
 
-    def block(start: int) -> Nested:
-        part = slice(start, start + step)
-        return _nest_block(data[part], None if weight is None else weight[part], low, high)
+    def solve(part: NDArray[Any], weight: Float64 | None) -> Nested:
+        return _nest_block(part, weight, low, high)
 
-    with ThreadPoolExecutor(n_jobs or os.cpu_count()) as pool:
-        blocks = list(pool.map(block, range(0, data.shape[0], step)))
+    blocks = over_rows(x, sample_weight, n_jobs, solve)
     books = zip(*(one.codebooks for one in blocks), strict=True)
     indices, distortion, lower_bound = (
         np.concatenate([getattr(one, name) for one in blocks])

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from solvq.scalar._batch import merge_row
 from solvq.scalar._kernels import Float64, Int32, Workspace, kernel
 from solvq.scalar._partition import partition
-from solvq.scalar._reduce import merge_equal
 
 
 @kernel
@@ -106,11 +106,9 @@ def nest_sorted_rows(
     ordered: Any, weight: Float64, work: Workspace, tables: Float64, edges: Float64, bounds: Float64
 ) -> None:
     """`_nest_row` for each row of a sorted matrix; empty ``weight`` counts."""
-    none, room = np.empty(0), np.empty((2, ordered.shape[1]))
+    room = np.empty((2, ordered.shape[1]))
     for r in range(ordered.shape[0]):
-        m = merge_equal(ordered[r], weight[r] if weight.size else none, room)
-        if m == 0:  # a row of no weight: any codebook will do, so the plain one
-            m = merge_equal(ordered[r], none, room)
+        m = merge_row(ordered, weight, r, room)
         _nest_row(room[0, :m], room[1, :m], work, tables[r], edges[r], bounds[r])
 
 

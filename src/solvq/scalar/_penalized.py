@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from numbers import Real
 
-import numpy as np
-
-from solvq.scalar._base import ClipRange, Solution, check_flag
+from solvq.scalar._base import ClipRange, Solution, check_flag, check_positive
 from solvq.scalar._reduce import Problem
 from solvq.scalar._sparse import SparseQuantizer
 
@@ -43,12 +40,7 @@ class PenalizedQuantizer(SparseQuantizer):
     def _check_parameters(self) -> None:
         super()._check_parameters()
         check_flag("penalize_first", self.penalize_first)
-        if self.alpha is None:
-            return
-        if not isinstance(self.alpha, Real) or isinstance(self.alpha, bool):
-            raise TypeError(f"alpha is {self.alpha!r}; give a positive number or None")
-        if not 0.0 < float(self.alpha) < np.inf:
-            raise ValueError(f"alpha is {self.alpha}; give a positive number or None")
+        check_positive("alpha", self.alpha)
 
     @abstractmethod
     def _solve_penalty(self, problem: Problem, alpha: float) -> Solution:

@@ -89,7 +89,7 @@ def quantize(
         codebook is ascending and in the dtype of ``x``: the optimum is found in float64 and then
         rounded to it, so entries that coincide there are merged, and for integers the values are
         integers. Each number has the index of the nearest entry, the lower one on ties, or, if the
-    method has cells of its own (`entropy`), of its cell.
+        method has cells of its own (`entropy`), of its cell.
 
     Raises
     ------

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from solvq.scalar._assign import nearest_loss
 from solvq.scalar._bins import HIGH, LOW, Sums, UInt64
 from solvq.scalar._bracket import (
     Moments,
@@ -12,13 +11,13 @@ from solvq.scalar._bracket import (
     may_be_cut,
     mean_problem,
     moments,
+    most_loss,
     spread_problem,
 )
 from solvq.scalar._kernels import Float64
 from solvq.scalar._partition import solve
 
 MOST = 1 << 21  # new bins
-SAFETY = 1.0  # the wanted gap over the one that the estimate aims at
 
 
 def _distances(codebook: Float64, x: Float64) -> Float64:
@@ -39,11 +38,11 @@ def _pieces(found: Moments, n_values: int, tol: float) -> Float64:
     """
     problem, spread = mean_problem(found), spread_problem(found)
     codebook = solve(problem.values, problem.weights, n_values).codebook
-    loss = nearest_loss(problem.values, problem.weights, codebook) + found.scatter.sum()
+    loss = most_loss(found, problem, codebook)
     bound, penalty = least_loss(spread, n_values)
     cut = may_be_cut(spread, n_values, penalty, loss)
     span = found.high - found.low
-    room = max(bound, loss / n_values**2) * tol / (SAFETY * n_values)
+    room = max(bound, loss / n_values**2) * tol / n_values
     if room == 0.0:
         return np.ones(span.size)
     distance = np.maximum(_distances(codebook, found.mean), span / n_values)

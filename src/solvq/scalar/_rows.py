@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from solvq.scalar._quantize import make_quantizer, rounded
 from solvq.scalar._reduce import checked, refuse_nonfinite
 
 BLOCK = 1 << 18  # values that one task takes
+Result = TypeVar("Result")
 
 
 class Rows(NamedTuple):
@@ -68,6 +69,35 @@ def _solve_part(
     return Rows(codebooks, indices, losses, np.minimum(bounds, losses))
 
 
+def over_rows(
+    x: Any,
+    sample_weight: Any,
+    n_jobs: int | None,
+    work: Callable[[NDArray[Any], Float64 | None], Result],
+) -> list[Result]:
+    """Results of some rows of a checked matrix and their weights, part after part, in parallel.
+
+    Weights are scaled by a power of two, so that none is above 1.
+    """
+    data = checked(x)
+    if data.ndim != 2:
+        raise ValueError(f"x has shape {data.shape}; give a matrix (R, C)")
+    weight = checked_weight(sample_weight, data.shape)
+    exponent = 0 if weight is None else int(np.frexp(weight.max())[1])
+    weight = None if weight is None else weight.reshape(data.shape)
+    if data.dtype.kind not in "iu":
+        refuse_nonfinite(data.size - int(np.count_nonzero(np.isfinite(data))), data.size)
+    step = max(1, BLOCK // data.shape[1])
+
+    def part(start: int) -> Result:
+        rows = slice(start, start + step)
+        scaled = None if weight is None else np.ldexp(weight[rows], -exponent)
+        return work(data[rows], scaled)
+
+    with ThreadPoolExecutor(n_jobs or os.cpu_count()) as pool:
+        return list(pool.map(part, range(0, data.shape[0], step)))
+
+
 def quantize_rows(
     x: Any,
     n_values: int = 16,
@@ -109,25 +139,13 @@ def quantize_rows(
     ValueError
         If ``x`` is not a finite non-empty matrix, or an argument is out of range.
     """
-    data = checked(x)
-    if data.ndim != 2:
-        raise ValueError(f"x has shape {data.shape}; give a matrix (R, C)")
-    weight = checked_weight(sample_weight, data.shape)
-    exponent = 0 if weight is None else int(np.frexp(weight.max())[1])
-    weight = None if weight is None else weight.reshape(data.shape)
-    if data.dtype.kind not in "iu":
-        refuse_nonfinite(data.size - int(np.count_nonzero(np.isfinite(data))), data.size)
     check_flag("certify", certify)
     quantizer = make_quantizer(method, n_values, parameters)
-    step = max(1, BLOCK // data.shape[1])
 
-    def block(start: int) -> Rows:
-        part = slice(start, start + step)
-        scaled = None if weight is None else np.ldexp(weight[part], -exponent)
-        return _solve_part(quantizer, data[part], scaled, certify)
+    def solve(part: NDArray[Any], weight: Float64 | None) -> Rows:
+        return _solve_part(quantizer, part, weight, certify)
 
-    with ThreadPoolExecutor(n_jobs or os.cpu_count()) as pool:
-        blocks = list(pool.map(block, range(0, data.shape[0], step)))
+    blocks = over_rows(x, sample_weight, n_jobs, solve)
     size = max(rows.codebooks.shape[1] for rows in blocks)
     blocks = [rows._replace(codebooks=_widened(rows.codebooks, size)) for rows in blocks]
     return Rows(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from solvq.train._check import check_choice, check_range
 from solvq.train._discriminator import (
     SMALLEST,
     PatchDiscriminator,
@@ -61,14 +61,13 @@ class AdversarialOptions:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.perceptual not in (AUTO, *FEATURES):
-            raise ValueError(
-                f"objective_options['perceptual'] is {self.perceptual!r}; choose one of "
-                f"{', '.join((AUTO, *FEATURES))}"
-            )
-        for one in fields(self):
-            if one.name != "perceptual":
-                _check(one.name, getattr(self, one.name))
+        name = "objective_options[{!r}]".format
+        check_choice(name("perceptual"), self.perceptual, (AUTO, *FEATURES))
+        check_range(name("perceptual_weight"), self.perceptual_weight, 0)
+        check_range(name("adversarial_weight"), self.adversarial_weight, 0)
+        check_range(name("adversarial_start"), self.adversarial_start, 0, 1)
+        check_range(name("discriminator_width"), self.discriminator_width, 1, whole=True)
+        check_range(name("discriminator_lr"), self.discriminator_lr, 0)
 
     @classmethod
     def from_dict(cls, given: dict[str, Any]) -> AdversarialOptions:
@@ -80,18 +79,6 @@ class AdversarialOptions:
                 f"{', '.join(known)}"
             )
         return cls(**given)
-
-
-def _check(name: str, value: Any) -> None:
-    """Raise unless an option is a number in its range."""
-    whole = name == "discriminator_width"
-    least = 1 if whole else 0
-    most = 1 if name == "adversarial_start" else math.inf
-    fits = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not fits or not least <= value <= most or value == math.inf:
-        what = "an integer" if whole else "a number"
-        span = f"of at least {least}" if most == math.inf else f"from {least} to {most}"
-        raise ValueError(f"objective_options[{name!r}] is {value!r}; give {what} {span}")
 
 
 class AdversarialObjective(Objective):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from solvq.train._check import check_choice, check_range
 from solvq.train._models import MODELS
 from solvq.train._objectives import OBJECTIVES
 from solvq.vector import METHODS
@@ -118,15 +119,15 @@ class Config:
 
     def __post_init__(self) -> None:
         """Refuse what no run can be made of."""
-        _choose("model", self.model, MODELS)
-        _choose("quantizer", self.quantizer, (NONE, *METHODS))
-        _choose("objective", self.objective, OBJECTIVES)
-        _choose("schedule", self.schedule, SCHEDULES)
-        _choose("precision", self.precision, PRECISIONS)
+        check_choice("model", self.model, MODELS)
+        check_choice("quantizer", self.quantizer, (NONE, *METHODS))
+        check_choice("objective", self.objective, OBJECTIVES)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_choice("precision", self.precision, PRECISIONS)
         for name, least in LEAST.items():
-            _number(name, getattr(self, name), least, whole=True)
-        _number("lr", self.lr, 0)
-        _number("clip", self.clip, 0)
+            check_range(name, getattr(self, name), least, whole=True)
+        check_range("lr", self.lr, 0)
+        check_range("clip", self.clip, 0)
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is {self.ema}; give a decay of at least 0 and below 1")
         if self.start >= self.steps:
@@ -152,18 +153,3 @@ class Config:
                 f"the configuration has the fields {strange}, unknown to this version of solvq"
             )
         return cls(**given)
-
-
-def _choose(name: str, value: Any, allowed: Any) -> None:
-    """Raise unless a name is one of those allowed."""
-    if value not in allowed:
-        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(allowed)}")
-
-
-def _number(name: str, value: Any, least: float, *, whole: bool = False) -> None:
-    """Raise unless a number is finite and large enough."""
-    kind = int if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind):
-        raise ValueError(f"{name} is {value!r}; give {'an integer' if whole else 'a number'}")
-    if not math.isfinite(value) or value < least:
-        raise ValueError(f"{name} is {value}; give at least {least}")

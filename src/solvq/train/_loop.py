@@ -12,6 +12,7 @@ from torch import Tensor
 
 from solvq.train._bottleneck import anneal, initialise
 from solvq.train._config import Config
+from solvq.train._objective import squared_error
 from solvq.train._order import batches, seed_step
 from solvq.train._parallel import average, average_gradients, process_group, same_everywhere
 from solvq.train._record import Recorder
@@ -133,8 +134,7 @@ def is_due(every: int, step: int) -> bool:
 @torch.no_grad()
 def _figures(output: Any, x: Tensor, loss: Tensor) -> dict[str, Tensor]:
     """Mean loss and squared error of a batch over all processes."""
-    mse = (output.reconstruction.float() - x).square().mean()
-    both = [loss.detach().float(), mse]
+    both = [loss.detach().float(), squared_error(output, x)]
     average(both)
     return {"loss": both[0], "mse": both[1]}
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from solvq.train._feature_network import FeatureNetwork
+from solvq.train._packaged import packaged
 
 URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
 LEARNED = (  # packages that bring the weights of the layers, and where
@@ -105,9 +105,5 @@ def backbone_path() -> Path:
 
 def learned_path() -> Path | None:
     """The file of learned weights, in the first package installed that has it."""
-    for package, file in LEARNED:
-        found = importlib.util.find_spec(package)
-        for folder in (found.submodule_search_locations or ()) if found else ():
-            if (path := Path(folder) / file).is_file():
-                return path
-    return None
+    found = (packaged(package, file) for package, file in LEARNED)
+    return next((path for path in found if path is not None), None)

@@ -9,11 +9,11 @@ from typing import Any
 
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from solvq.files import FormatError, replacing
+from solvq.files import FormatError, json_lines, replacing
 from solvq.train._autoencoder import Autoencoder
 from solvq.train._config import Config
 from solvq.train._environment import environment
-from solvq.train._state import load, load_module
+from solvq.train._state import load, load_module, read_record
 
 UNFINISHED = "**/.*.part.*"  # what `replacing` writes to
 
@@ -51,7 +51,7 @@ class Run:
     @property
     def step(self) -> int:
         """Steps that the state is the result of; 0 if there is none yet."""
-        return int(load(self.state_path)[1]["step"]) if self.started else 0
+        return int(read_record(self.state_path)["step"]) if self.started else 0
 
     def metrics(self) -> list[dict[str, Any]]:
         """Figures of each interval.
@@ -61,13 +61,7 @@ class Run:
         FormatError
             If a line is damaged.
         """
-        if not self.metrics_path.is_file():
-            return []
-        lines = self.metrics_path.read_text().splitlines()
-        try:
-            return [json.loads(line) for line in lines]
-        except ValueError as error:
-            raise FormatError(f"{self.metrics_path}: not JSON lines ({error})") from None
+        return json_lines(self.metrics_path)
 
     def keep_metrics(self, records: Iterable[dict[str, Any]]) -> None:
         """Write all figures anew."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,24 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], about: dict[str, Any])
         raise OSError(f"{path}: cannot be written: {error}") from None
 
 
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open file of a state; what is wrong with it is a `FormatError`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file; has the run come to its first interval?")
+    try:
+        with safe_open(path, "pt") as file:
+            yield file
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise FormatError(f"{path}: not the state of a run ({error})") from None
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Record that `save` wrote, without the tensors; errors as `load`."""
+    with _opened(path) as file:
+        return dict(json.loads((file.metadata() or {})[KEY]))
+
+
 def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     """Parts and record that `save` wrote, on the CPU.
 
@@ -64,17 +84,12 @@ def load(path: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
     FileNotFoundError
         If there is none.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; has the run come to its first interval?")
+    about = read_record(path)
     parts: dict[str, dict[str, Tensor]] = {}
-    try:
-        with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})[KEY])
-            for key in file.keys():  # noqa: SIM118 - it is no dict
-                part, name = key.split(".", 1)
-                parts.setdefault(part, {})[name] = file.get_tensor(key)
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise FormatError(f"{path}: not the state of a run ({error})") from None
+    with _opened(path) as file:
+        for key in file.keys():  # noqa: SIM118 - it is no dict
+            part, name = key.split(".", 1)
+            parts.setdefault(part, {})[name] = file.get_tensor(key)
     return parts, about
 
 

@@ -65,15 +65,9 @@ def latents(groups: Sequence[Group]) -> Figure:
     for axes, one in zip(panels, groups, strict=False):
         arrays = one.runs[0].arrays()
         mean, directions = principal(arrays["latents"])
-        seen = (
-            ("latents", "#b0b8bf", 3.0),
-            ("values", "#2471a3", 3.0),
-            ("codebook", "#c0392b", 9.0),
-        )
-        for name, shade, size in seen:
+        for name, label, shade, size in CLOUDS:
             if name in arrays and not (one.plain and name == "values"):
                 across, up = ((arrays[name] - mean) @ directions).T
-                label = {"values": "quantized", "codebook": "codewords"}.get(name, name)
                 axes.scatter(across, up, s=size, color=shade, linewidths=0, label=label)
         axes.set_title(one.name, fontsize=7)
         axes.tick_params(labelsize=6)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from solvq.files import FormatError
 from solvq.train.data._checksums import verify, verify_path
 from solvq.train.data._cifar_pickle import unpickle
+from solvq.train.data._divide import if_both
 from solvq.train.data._source import Arrays, Division, Source
 
 PYTHON, BINARY = "cifar-10-batches-py", "cifar-10-batches-bin"
@@ -92,8 +93,7 @@ def _source(path: Path, batches: Batches, verified: bool) -> Source:
     note += f", without {', '.join(missing)}" if missing else ""
     note += "; official checksums agree" if verified else "; names are not official, not verified"
     test = np.concatenate(marks)
-    both = test if 0 < test.sum() < len(test) else None
-    return Arrays("CIFAR-10", Division(both, None, note), np.concatenate(images))
+    return Arrays("CIFAR-10", Division(if_both(test), None, note), np.concatenate(images))
 
 
 def _from_binary(data: bytes, where: str) -> NDArray[np.uint8]:

@@ -42,6 +42,11 @@ def named_for_test(names: Sequence[str]) -> NDArray[np.bool_] | None:
     return np.array([word is True for word in words])
 
 
+def if_both(marks: NDArray[np.bool_]) -> NDArray[np.bool_] | None:
+    """Marks of test images that a source has itself; None unless there are images of both kinds."""
+    return marks if 0 < marks.sum() < len(marks) else None
+
+
 def _word(name: str) -> bool | None:
     *folders, file = PurePosixPath(name.lower()).parts
     for folder in folders:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from solvq.train.data._checksums import verify_path
+from solvq.train.data._divide import if_both
 from solvq.train.data._files import Files, join, list_folder, list_zip
 from solvq.train.data._source import Division, Encoded, Source
 
@@ -42,8 +43,7 @@ def read_gtsrb(source: str, size: int | None) -> Source | None:
     )
     note += "; checksums of the official archives agree" if verified else ""
     labels = [f"{path}: {name}" for name in files.names]
-    both = marks if 0 < marks.sum() < len(marks) else None
-    return Encoded("GTSRB", Division(both, groups, note), labels, files.read)
+    return Encoded("GTSRB", Division(if_both(marks), groups, note), labels, files.read)
 
 
 def _parts(path: Path) -> tuple[list[Files], bool]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from solvq.files import FormatError
-from solvq.train.data._divide import WORDS
+from solvq.train.data._divide import WORDS, if_both
 from solvq.train.data._optional import optional
 from solvq.train.data._source import Division, Encoded, Source
 
@@ -75,5 +75,4 @@ def _source(source: str, splits: dict[str, Any]) -> Source:
     test = np.array(marks, bool)
     note = f"{len(rows)} images of {source}, splits {', '.join(splits)}"
     name = source.removeprefix(PREFIX) if source.startswith(PREFIX) else Path(source).name
-    both = test if 0 < test.sum() < len(test) else None
-    return Encoded(name, Division(both, None, note), labels, read)
+    return Encoded(name, Division(if_both(test), None, note), labels, read)

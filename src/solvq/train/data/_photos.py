@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from solvq.train._packaged import packaged
 from solvq.train.data._decode import decode_whole
 from solvq.train.data._source import Arrays, Division, Source
 
@@ -50,9 +50,7 @@ def _list(photos: tuple[tuple[str, str], ...]) -> str:
 
 
 def _tiles(package: str, name: str, edge: int) -> NDArray[np.uint8]:
-    spec = importlib.util.find_spec(package)
-    folders = [] if spec is None else list(spec.submodule_search_locations or [])
-    path = next((Path(folder) / name for folder in folders if (Path(folder) / name).exists()), None)
+    path = packaged(package, name)
     if path is None:
         raise ImportError(f"{NAME} needs {name} of {package}: pip install '{WHEELS[package]}'")
     image = decode_whole(path.read_bytes(), str(path))
