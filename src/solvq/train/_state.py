@@ -45,7 +45,7 @@ def save(path: Path, parts: dict[str, dict[str, Tensor]], about: dict[str, Any])
         If the disk is full or the folder cannot be written; the old file stays.
     """
     tensors = {
-        f"{part}.{name}": tensor.detach().cpu().contiguous().clone()
+        f"{part}.{name}": tensor.detach().cpu().contiguous()
         for part, named in parts.items()
         for name, tensor in named.items()
     }
