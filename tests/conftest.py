@@ -23,7 +23,8 @@ def pytest_sessionstart() -> None:
 
     Numba's cache looks at a kernel's own file only, not at the files whose kernels it calls.
     """
-    newest = max(path.stat().st_mtime for path in (PACKAGE / "scalar").glob("*.py"))
+    rooms = [*(PACKAGE / "scalar").glob("*.py"), *(PACKAGE / "rans").glob("*.py")]
+    newest = max(path.stat().st_mtime for path in rooms)
     for pattern in ("*.nbi", "*.nbc"):
         for path in PACKAGE.rglob(pattern):
             if path.stat().st_mtime < newest:

@@ -20,13 +20,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from solvq.kernels import kernel
 
 Float64 = NDArray[np.float64]
 Int32 = NDArray[np.int32]
-
-kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 SHORT = 48  # below this many rows, scan one by one
 CHUNK = 32  # rows compared with the best so far in one vectorised pass
