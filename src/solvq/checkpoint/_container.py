@@ -147,21 +147,28 @@ def header_text(entries: dict[str, dict[str, Any]], metadata: dict[str, str]) ->
     return json.dumps(header, separators=(",", ":")).encode()
 
 
-def header_size(entries: dict[str, tuple[str, tuple[int, ...]]], metadata: dict[str, str]) -> int:
-    """Most bytes that the header of such entries (dtype, shape) can take."""
-    longest = [2**53, 2**53]
+def header_size(
+    entries: Iterable[tuple[str, tuple[str, tuple[int, ...]]]],
+    metadata: dict[str, str],
+    nbytes: int,
+) -> int:
+    """Most bytes that the header of such entries (name, dtype, shape) takes in a file.
+
+    The tensors are not more than ``nbytes`` together.
+    """
+    longest = [nbytes, nbytes]
     full = {
         name: {"dtype": dtype, "shape": list(shape), "data_offsets": longest}
-        for name, (dtype, shape) in entries.items()
+        for name, (dtype, shape) in entries
     }
-    return len(header_text(full, metadata))
+    return -(-len(header_text(full, metadata)) // ALIGN) * ALIGN
 
 
 class SafetensorsWriter:
     """Stream of tensors into a safetensors file that appears whole or not at all.
 
     A context manager: the file takes its name when the block ends without an error and
-    `finish` has been called. `crc32` holds the checksum of every tensor added.
+    `finish` has been called.
 
     Parameters
     ----------
@@ -173,7 +180,6 @@ class SafetensorsWriter:
 
     def __init__(self, path: Path, reserve: int) -> None:
         self.path = path
-        self.crc32: dict[str, int] = {}
         self._reserve = -(-reserve // ALIGN) * ALIGN
         self._entries: dict[str, dict[str, Any]] = {}
         self._position = 0
@@ -191,17 +197,22 @@ class SafetensorsWriter:
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from None
 
-    def add(self, name: str, dtype: str, shape: Iterable[int], data: NDArray[Any]) -> None:
-        """Append a tensor."""
+    def add(self, name: str, dtype: str, shape: Iterable[int], data: NDArray[Any]) -> int:
+        """Append a tensor; returns its checksum."""
         if name in self._entries:
             raise FormatError(f"{self.path}: two tensors would be named {name!r}")
         raw = np.ascontiguousarray(data).reshape(-1).view(np.uint8)
         with self._naming_target():
             self._file.write(raw.data)
-        self.crc32[name] = zlib.crc32(raw.data)
         offsets = [self._position, self._position + raw.size]
         self._entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": offsets}
         self._position += raw.size
+        return zlib.crc32(raw.data)
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the file so far, the header included."""
+        return 8 + self._reserve + self._position
 
     def finish(self, metadata: dict[str, str]) -> None:
         """Write the header; the file is complete."""

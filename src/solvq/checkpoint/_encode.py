@@ -1,89 +1,135 @@
-"""One tensor: tables and packed indices of its weights."""
+"""One tensor: tables, scales and indices of its weights, and how good they are."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._container import NAMES
-from solvq.checkpoint._pack import index_width, pack
-from solvq.checkpoint._plan import Layout, Settings
+from solvq import rans
+from solvq.checkpoint._container import NAMES, NUMPY_DTYPES
+from solvq.checkpoint._layout import Layout, layout_of
+from solvq.checkpoint._pack import gather, index_width, pack
+from solvq.checkpoint._plan import RESTRICTED, Recipe, Settings
+from solvq.checkpoint._scales import divided, first_scales, fitted_scales, stored_scales, wide
 from solvq.checkpoint._schema import Description
-from solvq.scalar import quantize_certified, quantize_rows
+from solvq.checkpoint._scheme import SCALES, Scheme, filled
+from solvq.checkpoint._solve import Finder, Solved, Weight, solve
+from solvq.scalar._kernels import Float64
 
 CHUNK = 1 << 18
+ROUNDS = 2  # times that scales are fitted to the tables, and tables to the scales
+HARMLESS = 1e-3  # share of the error that rounding the tables to float16 may add
 
 
 class Encoded(NamedTuple):
-    """A compressed tensor: flat tables, packed indices, and its description."""
+    """A compressed tensor: the parts that are stored in order, and its description."""
 
-    codebook: NDArray[Any]
-    packed: NDArray[np.uint8]
+    parts: list[NDArray[Any]]
     description: Description
 
 
-class Solved(NamedTuple):
-    """Tables (G, K), indices in order, and the sums of squared errors and of their bounds."""
-
-    tables: NDArray[Any]
-    indices: NDArray[Any]
-    error: float
-    bound: float
-
-
-def sum_of_squares(flat: NDArray[Any], less: NDArray[Any] | None = None) -> float:
-    """Sum of squares in float64, of a difference if asked, without a copy of the whole."""
+def weighted_squares(
+    flat: NDArray[Any], weight: Weight = None, less: NDArray[Any] | None = None
+) -> float:
+    """Weighted sum of squares in float64, of a difference if asked, without a copy of the whole."""
     total = 0.0
     for start in range(0, flat.size, CHUNK):
-        part = flat[start : start + CHUNK].astype(np.float64)
+        chunk = slice(start, start + CHUNK)
+        part = flat[chunk].astype(np.float64)
         if less is not None:
-            part -= less[start : start + CHUNK].astype(np.float64)
-        total += float(part @ part)
+            part -= less[chunk].astype(np.float64)
+        total += float(part @ part if weight is None else (part * part) @ weight[chunk])
     return total
 
 
-def _solve_rows(x: NDArray[Any], settings: Settings, n_jobs: int | None) -> Solved:
-    """One table per row of a matrix."""
-    rows = quantize_rows(x, settings.n_values, settings.method, n_jobs=n_jobs)
-    error, bound = (float(part.sum()) * x.shape[1] for part in rows[2:])
-    return Solved(rows.codebooks, rows.indices.reshape(-1), error, bound)
+def entry_dtypes(own: str, scale: str, settings: Settings) -> tuple[str, str]:
+    """Dtype that table entries of a tensor should have, and the one if that does harm."""
+    small = NUMPY_DTYPES[own].itemsize <= 2
+    exact = "F32" if scale and small else own
+    if settings.values == "same" or (settings.values == "auto" and small and not scale):
+        return exact, exact
+    return RESTRICTED.get(settings.values, "F16"), exact
 
 
-def solve(flat: NDArray[Any], layout: Layout, settings: Settings, n_jobs: int | None) -> Solved:
-    """Tables of one tensor; a last group that is shorter is solved by itself."""
-    if layout.n_tables == 1:
-        code, proof = quantize_certified(flat, settings.n_values, settings.method)
-        error, bound = proof.distortion * flat.size, proof.lower_bound * flat.size
-        return Solved(code.codebook[None], code.indices, error, bound)
-    whole = flat.size // layout.length * layout.length
-    parts = [_solve_rows(flat[:whole].reshape(-1, layout.length), settings, n_jobs)]
-    if whole < flat.size:
-        parts.append(_solve_rows(flat[None, whole:], settings, n_jobs))
-    return Solved(
-        np.concatenate([part.tables for part in parts]),
-        np.concatenate([part.indices for part in parts]),
-        sum(part.error for part in parts),
-        sum(part.bound for part in parts),
-    )
+def _scaled(
+    flat: NDArray[Any], weight: Weight, layouts: tuple[Layout, Layout], find: Finder, dtypes: Any
+) -> tuple[Solved, Float64]:
+    """Tables and scales in turn: each is the best for the other."""
+    tables, blocks = layouts
+    values, scale_dtype = dtypes
+    x = wide(flat)
+    scales = first_scales(x, blocks, values, scale_dtype)
+    for _ in range(ROUNDS):
+        solved = solve(*divided(x, weight, scales, blocks), tables, find)
+        q = np.empty(x.size, x.dtype)
+        gather(solved.tables.astype(x.dtype), solved.indices, tables, q)
+        scales = stored_scales(fitted_scales(x, weight, q, scales, blocks), scale_dtype)
+    return solve(*divided(x, weight, scales, blocks), tables, find), scales
 
 
-def encode(array: NDArray[Any], layout: Layout, settings: Settings, n_jobs: int | None) -> Encoded:
-    """Compress one tensor."""
+def _solved(
+    flat: NDArray[Any], shape: Any, weight: Weight, recipe: Recipe, settings: Settings, jobs: Any
+) -> tuple[Solved, Float64, Scheme]:
+    """Tables, scales if wanted, and the scheme that they are wanted to be stored in."""
+    tables = layout_of(recipe.layout, shape)
+    find = Finder(recipe.n_values, *settings.quantizer(recipe.price), jobs)
+    wanted, _ = entry_dtypes(NAMES[flat.dtype], recipe.scale, settings)
+    if not recipe.scale:
+        solved = solve(flat, weight, tables, find)
+        return solved, np.empty(0), Scheme(tables, solved.tables.shape[1], wanted)
+    blocks, dtype = layout_of(recipe.scale, shape), SCALES[settings.scale_dtype]
+    solved, scales = _scaled(flat, weight, (tables, blocks), find, (wanted, dtype))
+    return solved, scales, Scheme(tables, solved.tables.shape[1], wanted, blocks, dtype)
+
+
+def _padded(numbers: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Numbers in a dtype, the last one repeated as often as alignment wants."""
+    with np.errstate(over="ignore"):
+        flat = numbers.reshape(-1).astype(NUMPY_DTYPES[dtype])
+    return np.concatenate([flat, np.repeat(flat[-1:], filled(flat.size, dtype) - flat.size)])
+
+
+def encode(
+    array: NDArray[Any], recipe: Recipe, settings: Settings, weight: Weight, jobs: int | None
+) -> Encoded:
+    """Compress one tensor; ``weight`` are flat weights of its squared errors, or None."""
     flat = array.reshape(-1)
-    solved = solve(flat, layout, settings, n_jobs)
-    energy, n_values = sum_of_squares(flat), solved.tables.shape[1]
-    description = Description(
-        dtype=NAMES[array.dtype],
-        shape=array.shape,
-        layout=layout,
-        n_values=n_values,
-        relative_error=solved.error / energy if energy else 0.0,
-        lower_bound=solved.bound / energy if energy else 0.0,
-        energy=energy,
-    )
-    codebook = solved.tables.reshape(-1)
-    (filled,) = description.stored("")[":codebook"][1]
-    codebook = np.concatenate([codebook, np.repeat(codebook[-1:], filled - codebook.size)])
-    return Encoded(codebook, pack(solved.indices, index_width(n_values)), description)
+    solved, scales, scheme = _solved(flat, array.shape, weight, recipe, settings, jobs)
+    _, exact = entry_dtypes(NAMES[array.dtype], recipe.scale, settings)
+    for values in (scheme.values, exact):
+        scheme = replace(scheme, values=values)
+        tables = _padded(solved.tables, values)[: solved.tables.size].reshape(solved.tables.shape)
+        restored = scheme.restore(tables, scales, solved.indices, NAMES[array.dtype])
+        error = weighted_squares(flat, weight, restored)
+        if settings.values != "auto" or error <= (1.0 + HARMLESS) * solved.error:
+            break
+    parts = [_padded(solved.tables, scheme.values)]
+    if scheme.scales is not None:
+        parts.append(_padded(scales, scheme.scale_dtype))
+    if settings.entropy:
+        parts.append(rans.encode(solved.indices, scheme.n_values))
+        scheme = replace(scheme, coded=parts[-1].size)
+    else:
+        parts.append(pack(solved.indices, index_width(scheme.n_values)))
+    energy = weighted_squares(flat, weight)
+    errors = (error / energy, min(solved.bound, error) / energy) if energy else (0.0, 0.0)
+    figures = (recipe.price, *errors, energy)
+    return Encoded(parts, Description(NAMES[array.dtype], array.shape, "", scheme, *figures))
+
+
+def proved(
+    flat: NDArray[Any], weight: Weight, found: Description, scales: NDArray[Any], jobs: int | None
+) -> float:
+    """Bound of the sum of weighted squared errors of a stored scheme, computed anew."""
+    scheme = found.scheme
+    if scheme is None:
+        return 0.0
+    price = ("entropy", {"alpha": found.price}) if scheme.coded is not None else ("optimal", {})
+    find = Finder(scheme.n_values, *price, jobs)
+    if scheme.scales is None:
+        return solve(flat, weight, scheme.tables, find).bound
+    used = scales[: scheme.scales.blocks].astype(np.float64)
+    return solve(*divided(wide(flat), weight, used, scheme.scales), scheme.tables, find).bound

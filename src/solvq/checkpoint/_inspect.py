@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from solvq.checkpoint._container import NUMPY_DTYPES
-from solvq.checkpoint._encode import solve, sum_of_squares
-from solvq.checkpoint._plan import Settings
+from solvq.checkpoint._encode import proved, weighted_squares
+from solvq.checkpoint._importance import Importance
 from solvq.checkpoint._report import Report, TensorReport
 from solvq.checkpoint._restore import Compressed
+from solvq.checkpoint._solve import Weight
 from solvq.checkpoint._source import Source, open_source
 from solvq.files import FormatError
 
@@ -22,6 +23,7 @@ def inspect(
     src: str | os.PathLike[str],
     *,
     original: str | os.PathLike[str] | None = None,
+    importance: str | os.PathLike[str] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
     """Report of a compressed checkpoint, as it was written or proved again.
@@ -33,6 +35,8 @@ def inspect(
     original : path, optional
         The checkpoint it was made from: errors and lower bounds are then computed anew from the
         stored tables and the original weights, instead of read from the file.
+    importance : path, optional
+        The weights of the errors that it was made with, if there were any.
     progress : callable, optional
         Called with a tensor's name, the bytes done and the bytes in total.
 
@@ -45,18 +49,24 @@ def inspect(
     report = compressed.report()
     if original is None:
         return report
-    source = open_source(Path(original))
+    source, weights = open_source(Path(original)), None
+    if importance is not None:
+        weights = Importance(Path(importance))
+        weights.check(source.entries)
     done, total = 0, sum(t.nbytes_before for t in report.tensors)
     tensors = []
     for tensor in report.tensors:
-        tensors.append(_proved(compressed, source, tensor))
+        weight = None if weights is None else weights.weights(tensor.name, tensor.shape)
+        tensors.append(_proved(compressed, source, tensor, weight))
         done += tensor.nbytes_before
         if progress is not None:
             progress(tensor.name, done, total)
     return replace(report, tensors=tuple(tensors))
 
 
-def _proved(compressed: Compressed, source: Source, tensor: TensorReport) -> TensorReport:
+def _proved(
+    compressed: Compressed, source: Source, tensor: TensorReport, weight: Weight
+) -> TensorReport:
     """Report of one tensor with figures computed from its weights."""
     entry = source.entries.get(tensor.name)
     if entry is None or (entry.dtype, entry.shape) != (tensor.dtype, tensor.shape):
@@ -65,15 +75,14 @@ def _proved(compressed: Compressed, source: Source, tensor: TensorReport) -> Ten
             f"{tensor.shape}; is it the original of {compressed.path}?"
         )
     found = compressed.manifest.tensors[tensor.name]
-    if found.layout is None or found.n_values is None:
+    if found.scheme is None:
         if not np.array_equal(compressed.raw(tensor.name), source.raw(tensor.name)):
             raise FormatError(f"{compressed.path}: kept tensor {tensor.name!r} differs")
         return tensor
     flat = source.array(tensor.name).reshape(-1)
     restored = compressed.raw(tensor.name).view(NUMPY_DTYPES[tensor.dtype])
-    error = sum_of_squares(flat, restored)
-    bound = solve(flat, found.layout, Settings(n_values=found.n_values), None).bound
-    energy = sum_of_squares(flat)
+    error, energy = weighted_squares(flat, weight, restored), weighted_squares(flat, weight)
+    bound = proved(flat, weight, found, compressed.scales(tensor.name), None)
     return replace(
         tensor,
         energy=energy,

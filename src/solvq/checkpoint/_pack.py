@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from solvq.checkpoint._layout import Layout
 from solvq.code import index_bits
 from solvq.scalar._kernels import kernel
 
@@ -69,7 +70,28 @@ def unpack(packed: NDArray[np.uint8], bits: int, count: int) -> NDArray[Any]:
 
 
 @kernel
-def gather(tables: NDArray[Any], indices: NDArray[Any], length: int, out: NDArray[Any]) -> None:
-    """Entries of the indices, each run of ``length`` from a table of its own."""
-    for i in range(indices.size):
-        out[i] = tables[i // length, indices[i]]
+def gather(tables: NDArray[Any], indices: NDArray[Any], layout: Layout, out: NDArray[Any]) -> None:
+    """Entries of the indices, those of each block from the table of its number."""
+    across = -(-layout.columns // layout.width)
+    i = 0
+    for r in range(layout.rows):
+        first = r // layout.height * across
+        for b in range(across):
+            table = tables[first + b]
+            for _ in range(min(layout.width, layout.columns - b * layout.width)):
+                out[i] = table[indices[i]]
+                i += 1
+
+
+@kernel
+def multiply(values: NDArray[Any], scales: NDArray[Any], layout: Layout) -> None:
+    """Multiply each block by the scale of its number."""
+    across = -(-layout.columns // layout.width)
+    i = 0
+    for r in range(layout.rows):
+        first = r // layout.height * across
+        for b in range(across):
+            scale = scales[first + b]
+            for _ in range(min(layout.width, layout.columns - b * layout.width)):
+                values[i] *= scale
+                i += 1

@@ -15,13 +15,15 @@ class TensorReport:
 
     ``n_values`` is the number of table entries (per row or group), None for a tensor kept as it
     is. `relative_error` is the sum of squared errors over the sum of squares, `lower_bound` the
-    proven least of it for tables of that size, `gap` the relative distance of the two.
+    proven least of it for tables of that size (and given scales), `gap` the relative distance of
+    the two. ``layout`` says what shares a table and a scale, and whether indices are coded.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     n_values: int | None
+    layout: str
     kept_because: str
     bits_per_weight: float
     relative_error: float
@@ -38,13 +40,19 @@ class TensorReport:
 
 @dataclass(frozen=True)
 class Report:
-    """A compressed checkpoint; `nbytes_before` and `nbytes_after` are sizes of files."""
+    """A compressed checkpoint; `nbytes_before` and `nbytes_after` are sizes of files.
+
+    ``plan`` is empty without a budget; else it has the ``loss`` (or the bytes, if the error is
+    limited) that was planned, and the proven least of it, ``bound``, over all choices among the
+    curves of the tensors.
+    """
 
     tensors: tuple[TensorReport, ...]
     nbytes_before: int
     nbytes_after: int
     seconds: float
     settings: dict[str, Any]
+    plan: dict[str, float]
 
     @property
     def compressed(self) -> tuple[TensorReport, ...]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from solvq import rans
 from solvq.checkpoint._container import (
     NUMPY_DTYPES,
     Entry,
@@ -22,9 +23,11 @@ from solvq.checkpoint._container import (
     header_size,
     late,
 )
-from solvq.checkpoint._pack import gather, index_width, unpack
+from solvq.checkpoint._lossless import unpack_lossless
+from solvq.checkpoint._pack import index_width, unpack
 from solvq.checkpoint._report import Report
-from solvq.checkpoint._schema import CHECK, KEY, read_manifest
+from solvq.checkpoint._schema import KEY, MANIFEST, check_version, read_manifest
+from solvq.checkpoint._scheme import Scheme, Stored
 from solvq.files import FormatError, check_target
 
 
@@ -40,38 +43,64 @@ class Compressed:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._reader = SafetensorsReader(path)
-        self.manifest = read_manifest(path, self._reader.metadata)
-        self.metadata = {k: v for k, v in self._reader.metadata.items() if k not in (KEY, CHECK)}
-        expected: dict[str, tuple[str, tuple[int, ...]]] = {}
+        check_version(path, self._reader.metadata)
+        if MANIFEST not in self._reader.entries:
+            raise FormatError(f"{path}: has lost its description {MANIFEST!r}")
+        packed = np.asarray(self._reader.raw(MANIFEST))
+        self.manifest = read_manifest(path, self._reader.metadata, packed)
+        self.metadata = {k: v for k, v in self._reader.metadata.items() if k != KEY}
+        expected: Stored = {}
         for name, description in self.manifest.tensors.items():
-            expected |= description.stored(name)
-        found = {name: entry[:2] for name, entry in self._reader.entries.items()}
-        if expected != found or set(found) != set(self.manifest.crc32):
+            stored = description.stored(name)
+            if len(description.crc32) != len(stored):
+                raise FormatError(f"{path}: checksums of {name!r} are missing")
+            expected |= stored
+        found = {name: e[:2] for name, e in self._reader.entries.items() if name != MANIFEST}
+        if expected != found:
             odd = sorted({k for k in expected | found if expected.get(k) != found.get(k)})
             raise FormatError(f"{path}: entries do not fit the description {odd[:1]}")
 
-    def _raw(self, entry: str) -> NDArray[np.uint8]:
-        """Bytes of an entry, checked."""
-        raw = self._reader.raw(entry)
-        if zlib.crc32(np.ascontiguousarray(raw).data) != self.manifest.crc32[entry]:
-            raise FormatError(f"{self.path}: entry {entry!r} is damaged (checksum differs)")
-        return raw
+    def _parts(self, name: str) -> list[NDArray[Any]]:
+        """Stored parts of a tensor, checked, each in its dtype."""
+        found, parts = self.manifest.tensors[name], []
+        for (entry, (dtype, _)), crc in zip(found.stored(name).items(), found.crc32, strict=True):
+            raw = np.ascontiguousarray(self._reader.raw(entry))
+            if zlib.crc32(raw.data) != crc:
+                raise FormatError(f"{self.path}: entry {entry!r} is damaged (checksum differs)")
+            if dtype in NUMPY_DTYPES and raw.ctypes.data % NUMPY_DTYPES[dtype].alignment:
+                raw = raw.copy()
+            parts.append(raw.view(NUMPY_DTYPES[dtype]) if dtype in NUMPY_DTYPES else raw)
+        return parts
+
+    def _restored(self, name: str, scheme: Scheme, parts: list[NDArray[Any]]) -> NDArray[Any]:
+        """Weights of a compressed tensor, flat."""
+        found = self.manifest.tensors[name]
+        if scheme.coded is None:
+            indices = unpack(parts[-1], index_width(scheme.n_values), found.size)
+        else:
+            indices = rans.decode(parts[-1], found.size)
+        if indices.size and int(indices.max()) >= scheme.n_values:
+            raise ValueError("an index lies outside its table")
+        tables = parts[0][: scheme.tables.blocks * scheme.n_values].reshape(-1, scheme.n_values)
+        scales = parts[1] if scheme.scales is not None else np.empty(0)
+        return scheme.restore(tables, scales, indices, found.dtype)
+
+    def scales(self, name: str) -> NDArray[Any]:
+        """Stored scales of a compressed tensor, with what fills them up; empty if it has none."""
+        scheme = self.manifest.tensors[name].scheme
+        return np.empty(0) if scheme is None or scheme.scales is None else self._parts(name)[1]
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         """Bytes of a restored tensor."""
-        found = self.manifest.tensors[name]
-        if found.layout is None or found.n_values is None:
-            return self._raw(name)
-        word = np.dtype(f"u{NUMPY_DTYPES[found.dtype].itemsize}")
-        tables = np.frombuffer(self._raw(f"{name}:codebook").tobytes(), word)
-        used = found.layout.n_tables * found.n_values
-        packed = self._raw(f"{name}:indices")
-        indices = unpack(packed, index_width(found.n_values), found.size)
-        if indices.size and int(indices.max()) >= found.n_values:
-            raise FormatError(f"{self.path}: an index of {name!r} lies outside its table")
-        out = np.empty(indices.size, word)
-        gather(tables[:used].reshape(-1, found.n_values), indices, found.layout.length, out)
-        return out.view(np.uint8)
+        found, parts = self.manifest.tensors[name], self._parts(name)
+        try:
+            if found.scheme is not None:
+                return self._restored(name, found.scheme, parts).view(np.uint8)
+            if found.coded is not None:
+                return unpack_lossless(parts[0], found.nbytes, NUMPY_DTYPES[found.dtype])
+        except ValueError as error:
+            raise FormatError(f"{self.path}: tensor {name!r} is damaged ({error})") from None
+        return parts[0].reshape(-1).view(np.uint8)
 
     def array(self, name: str) -> NDArray[Any]:
         """Restored tensor."""
@@ -80,8 +109,7 @@ class Compressed:
             raise FormatError(
                 f"{self.path}: tensor {name!r} has dtype {found.dtype}, unknown to NumPy"
             )
-        raw = self.raw(name)
-        return np.frombuffer(raw.tobytes(), NUMPY_DTYPES[found.dtype]).reshape(found.shape).copy()
+        return self.raw(name).view(NUMPY_DTYPES[found.dtype]).reshape(found.shape).copy()
 
     def report(self) -> Report:
         """What the file says became of each tensor."""
@@ -90,9 +118,8 @@ class Compressed:
             after = sum(entries[key].nbytes for key in found.stored(name))
             tensors.append(found.report(name, after))
         manifest, size = self.manifest, self.path.stat().st_size
-        return Report(
-            tuple(tensors), manifest.nbytes_before, size, manifest.seconds, manifest.settings
-        )
+        sizes = manifest.nbytes_before, size
+        return Report(tuple(tensors), *sizes, manifest.seconds, manifest.settings, manifest.plan)
 
 
 def decompress(
@@ -138,7 +165,8 @@ def decompress(
     names = sorted(sizes, key=lambda n: (late(sizes[n]), late(sizes[n]) and by_alignment(sizes[n])))
     stored = {name: (entry.dtype, entry.shape) for name, entry in sizes.items()}
     done, total = 0, sum(entry.nbytes for entry in sizes.values())
-    with SafetensorsWriter(target, header_size(stored, source.metadata)) as writer:
+    header = header_size(stored.items(), source.metadata, total)
+    with SafetensorsWriter(target, header) as writer:
         for name in names:
             writer.add(name, tensors[name].dtype, tensors[name].shape, source.raw(name))
             done += sizes[name].nbytes

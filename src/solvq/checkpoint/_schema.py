@@ -1,10 +1,12 @@
-"""What a compressed checkpoint says of itself: version 1 of the layout.
+"""What a compressed checkpoint says of itself: version 2 of the layout.
 
-A plain safetensors file. A tensor ``NAME`` that was kept stands under its own name; a compressed
-one is ``NAME:codebook`` (its tables, flat, filled up to a multiple of 8 bytes) and
-``NAME:indices`` (packed bits). The metadata entry ``solvq`` is a JSON text with the version, the
-settings, a description of every tensor, and the checksum of every entry; ``solvq.crc32`` is the
-checksum of that text. All other metadata is the original's.
+A plain safetensors file. A tensor ``NAME`` that was kept stands under its own name, or, coded
+without loss, under ``NAME:lossless``; a compressed one is ``NAME:codebook`` (its tables, flat,
+filled up to a multiple of 8 bytes), ``NAME:scales`` if it has any, and ``NAME:indices`` (packed
+bits, or the stream of `solvq.rans`). The last entry, ``solvq:manifest``, is a JSON text compressed
+by zlib, with the settings, a description of every tensor, and the checksum of every entry. The
+metadata entry ``solvq`` holds the version and the checksum of the manifest; all other metadata is
+the original's.
 """
 
 from __future__ import annotations
@@ -15,136 +17,183 @@ import zlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from solvq.checkpoint._container import ALIGN, NUMPY_DTYPES
-from solvq.checkpoint._pack import index_width, packed_size
-from solvq.checkpoint._plan import MAX_VALUES, Layout
+import numpy as np
+from numpy.typing import NDArray
+
+from solvq.checkpoint._container import NUMPY_DTYPES
+from solvq.checkpoint._layout import Layout
 from solvq.checkpoint._report import TensorReport
+from solvq.checkpoint._scheme import Scheme, Stored
 from solvq.files import FormatError
 
-VERSION = 1
+VERSION = 2
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-KEY, CHECK = "solvq", "solvq.crc32"
+KEY, MANIFEST = "solvq", "solvq:manifest"
+LARGEST = 1 << 30  # bytes of a manifest
+DIGITS = ".12g"  # of its figures
+FIGURES = ("price", "relative_error", "lower_bound", "energy")
 
 
 @dataclass(frozen=True)
 class Description:
     """A tensor of a compressed checkpoint as its file describes it.
 
-    ``layout`` and ``n_values`` are None for a tensor that was kept.
+    ``scheme`` is None for a tensor that was kept; ``coded`` are then the bytes that it takes
+    without loss, None where it is stored as it is. ``price`` is that of a bit, if its indices are
+    entropy-coded.
     """
 
     dtype: str
     shape: tuple[int, ...]
     kept_because: str = ""
-    layout: Layout | None = None
-    n_values: int | None = None
+    scheme: Scheme | None = None
+    price: float = 0.0
     relative_error: float = 0.0
     lower_bound: float = 0.0
     energy: float = 0.0
+    coded: int | None = None
+    crc32: tuple[int, ...] = ()
 
     @property
     def size(self) -> int:
         """Number of values of the tensor."""
         return math.prod(self.shape)
 
-    def stored(self, name: str) -> dict[str, tuple[str, tuple[int, ...]]]:
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensor itself."""
+        return self.size * NUMPY_DTYPES[self.dtype].itemsize
+
+    def stored(self, name: str) -> Stored:
         """Dtype and shape of the entries that hold the tensor."""
-        if self.layout is None or self.n_values is None:
-            return {name: (self.dtype, self.shape)}
-        itemsize = NUMPY_DTYPES[self.dtype].itemsize
-        tables = self.layout.n_tables * self.n_values * itemsize
-        filled = -(-tables // ALIGN) * ALIGN // itemsize
-        packed = packed_size(self.size, index_width(self.n_values))
-        return {f"{name}:codebook": (self.dtype, (filled,)), f"{name}:indices": ("U8", (packed,))}
+        if self.scheme is not None:
+            return self.scheme.stored(name)
+        if self.coded is not None:
+            return {f"{name}:lossless": ("U8", (self.coded,))}
+        return {name: (self.dtype, self.shape)}
 
     def report(self, name: str, nbytes_after: int) -> TensorReport:
         """What became of the tensor."""
+        exact = self.scheme is None and self.coded is None
         return TensorReport(
             name=name,
             shape=self.shape,
             dtype=self.dtype,
-            n_values=self.n_values,
+            n_values=None if self.scheme is None else self.scheme.n_values,
+            layout="" if self.scheme is None else self.scheme.words,
             kept_because=self.kept_because,
             bits_per_weight=8 * nbytes_after / self.size if self.size else 0.0,
             relative_error=self.relative_error,
             lower_bound=self.lower_bound,
             energy=self.energy,
-            nbytes_before=(
-                nbytes_after
-                if self.n_values is None
-                else self.size * NUMPY_DTYPES[self.dtype].itemsize
-            ),
+            nbytes_before=nbytes_after if exact else self.nbytes,
             nbytes_after=nbytes_after,
         )
 
     def check(self) -> None:
         """Raise ValueError where the parts do not fit together."""
-        if self.layout is None and self.n_values is None:
-            return
-        if self.layout is None or self.n_values is None or self.dtype not in NUMPY_DTYPES:
-            raise ValueError("description is incomplete")
-        tables, length = self.layout
-        if not (1 <= self.n_values <= MAX_VALUES and tables >= 1 and length >= 1):
+        coded = self.scheme is not None or self.coded is not None
+        if min(self.shape, default=0) < 0 or (coded and self.dtype not in NUMPY_DTYPES):
             raise ValueError("description is out of range")
-        if not (tables - 1) * length < self.size <= tables * length:
-            raise ValueError("tables do not cover the tensor")
+        if self.scheme is not None:
+            self.scheme.check(self.size)
 
-
-@dataclass(frozen=True)
-class Manifest:
-    """All that a compressed checkpoint says of itself."""
-
-    settings: dict[str, Any]
-    nbytes_before: int
-    seconds: float
-    tensors: dict[str, Description]
-    crc32: dict[str, int]
-
-    def metadata(self, original: dict[str, str]) -> dict[str, str]:
-        """Metadata of the file: the original's and the manifest."""
-        text = json.dumps({"version": VERSION} | asdict(self), separators=(",", ":"))
-        return original | {KEY: text, CHECK: f"{zlib.crc32(text.encode()):08x}"}
+    def to_json(self) -> dict[str, Any]:
+        """What `description` reads, without what is usual."""
+        usual = Description(self.dtype, self.shape)
+        found = {"dtype": self.dtype, "shape": self.shape} | {
+            key: float(format(value, DIGITS)) if isinstance(value, float) else value
+            for key, value in asdict(self).items()
+            if value != getattr(usual, key)
+        }
+        if self.scheme is not None:
+            found["scheme"] = list(asdict(self.scheme).values())
+        return found
 
 
 def _description(raw: dict[str, Any]) -> Description:
     """Description from JSON, checked."""
-    layout = None if raw["layout"] is None else Layout(*(int(n) for n in raw["layout"]))
-    shape = tuple(int(n) for n in raw["shape"])
-    if min(shape, default=0) < 0 or str(raw["dtype"]) != raw["dtype"]:
-        raise ValueError("shape or dtype is out of range")
-    n_values = None if raw["n_values"] is None else int(raw["n_values"])
-    figures = (float(raw[key]) for key in ("relative_error", "lower_bound", "energy"))
-    found = Description(raw["dtype"], shape, str(raw["kept_because"]), layout, n_values, *figures)
+    scheme = None
+    if raw.get("scheme") is not None:
+        tables, n_values, values, scales, scale_dtype, coded = raw["scheme"]
+        layouts = [None if x is None else Layout(*(int(n) for n in x)) for x in (tables, scales)]
+        if layouts[0] is None:
+            raise ValueError("scheme has no tables")
+        coded = None if coded is None else int(coded)
+        scheme = Scheme(layouts[0], int(n_values), str(values), layouts[1], str(scale_dtype), coded)
+    found = Description(
+        str(raw["dtype"]),
+        tuple(int(n) for n in raw["shape"]),
+        str(raw.get("kept_because", "")),
+        scheme,
+        *(float(raw.get(key, 0.0)) for key in FIGURES),
+        coded=None if raw.get("coded") is None else int(raw["coded"]),
+        crc32=tuple(int(n) for n in raw["crc32"]),
+    )
     found.check()
     return found
 
 
-def read_manifest(path: Any, metadata: dict[str, str]) -> Manifest:
+@dataclass(frozen=True)
+class Manifest:
+    """All that a compressed checkpoint says of itself, but for its version."""
+
+    settings: dict[str, Any]
+    nbytes_before: int
+    seconds: float
+    plan: dict[str, float]
+    tensors: dict[str, Description]
+
+    def packed(self) -> NDArray[np.uint8]:
+        """Bytes of the manifest."""
+        tensors = {name: found.to_json() for name, found in self.tensors.items()}
+        names = ("settings", "nbytes_before", "seconds", "plan")
+        fields = {name: getattr(self, name) for name in names}
+        text = json.dumps(fields | {"tensors": tensors}, separators=(",", ":"))
+        return np.frombuffer(zlib.compress(text.encode(), 9), np.uint8)
+
+
+def signature(packed: NDArray[np.uint8]) -> str:
+    """Metadata entry of a file with such a manifest."""
+    return f"{VERSION} {zlib.crc32(packed.tobytes()):08x}"
+
+
+def _inflated(packed: NDArray[np.uint8]) -> Any:
+    """JSON value of a manifest, of which the size is limited."""
+    stream = zlib.decompressobj()
+    text = stream.decompress(packed.tobytes(), LARGEST)
+    if stream.unconsumed_tail or not stream.eof:
+        raise ValueError("is cut off, or too long")
+    return json.loads(text)
+
+
+def check_version(path: Any, metadata: dict[str, str]) -> None:
+    """Raise FormatError for a file that was not written by compress, or by another version."""
+    if KEY not in metadata:
+        raise FormatError(f"{path}: not written by solvq compress")
+    version = metadata[KEY].partition(" ")[0]
+    if version != str(VERSION):
+        raise FormatError(
+            f"{path}: layout version {version[:20]!r}; this solvq reads version {VERSION}: use the "
+            "solvq that wrote it, or a newer one"
+        )
+
+
+def read_manifest(path: Any, metadata: dict[str, str], packed: NDArray[np.uint8]) -> Manifest:
     """Manifest of a compressed checkpoint.
 
     Raises
     ------
     FormatError
-        If there is none, it is damaged, or of a version that is not known here.
+        If it is damaged.
     """
-    if KEY not in metadata:
-        raise FormatError(f"{path}: not written by solvq compress")
-    text = metadata[KEY]
     try:
-        if int(metadata.get(CHECK, ""), 16) != zlib.crc32(text.encode()):
+        if metadata[KEY] != signature(packed):
             raise ValueError("checksum differs")
-        raw = json.loads(text)
-        if raw["version"] != VERSION:
-            raise FormatError(
-                f"{path}: layout version {raw['version']}; this solvq reads version {VERSION}: "
-                "upgrade solvq"
-            )
+        raw = _inflated(packed)
         tensors = {str(name): _description(item) for name, item in raw["tensors"].items()}
-        crc32 = {str(name): int(value) for name, value in raw["crc32"].items()}
-        return Manifest(
-            dict(raw["settings"]), int(raw["nbytes_before"]), float(raw["seconds"]), tensors, crc32
-        )
-    except FormatError:
-        raise
-    except DAMAGE as error:
+        plan = {str(name): float(value) for name, value in raw["plan"].items()}
+        before, seconds = int(raw["nbytes_before"]), float(raw["seconds"])
+        return Manifest(dict(raw["settings"]), before, seconds, plan, tensors)
+    except (*DAMAGE, zlib.error) as error:
         raise FormatError(f"{path}: damaged description of the tensors ({error})") from None

@@ -1,0 +1,123 @@
+"""A checkpoint to be compressed: its tensors one at a time, in threads, in order."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from solvq.checkpoint._container import Entry
+from solvq.checkpoint._importance import Importance
+from solvq.checkpoint._plan import Recipe, Settings
+from solvq.checkpoint._source import Source
+from solvq.scalar import NonFiniteError
+
+Progress = Callable[[str, int, int], None]
+Result = TypeVar("Result")
+IN_FLIGHT = 1 << 24  # bytes of tensors that may be worked on at once, if none is larger
+NONFINITE = "NaN or infinite values"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is compressed and how.
+
+    Parameters
+    ----------
+    source : Source
+        The checkpoint.
+    settings : Settings
+        What is wanted.
+    importance : Importance or None
+        Weights of the errors.
+    skip : bool
+        Whether tensors with NaN or infinite values are kept instead of refused.
+    n_jobs : int or None
+        Threads.
+    """
+
+    source: Source
+    settings: Settings
+    importance: Importance | None
+    skip: bool
+    n_jobs: int | None
+
+    @property
+    def entries(self) -> dict[str, Entry]:
+        """Tensors in the order of the file."""
+        return self.source.entries
+
+    @cached_property
+    def kept(self) -> dict[str, str]:
+        """Tensors that stay as they are, each with the reason; more may turn out to."""
+        reasons = {name: self.settings.keep(name, entry) for name, entry in self.entries.items()}
+        return {name: reason for name, reason in reasons.items() if reason}
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """One recipe for all tensors that are not kept: what is done without a budget."""
+        return {name: self.settings.recipe for name in self.entries if name not in self.kept}
+
+    def attempt(self, name: str, work: Callable[[], Result]) -> Result | str:
+        """Result of work on a tensor, or the reason why it is kept after all.
+
+        Raises
+        ------
+        NonFiniteError
+            If it has NaN or infinite values that are not to be skipped; the message names it.
+        """
+        try:
+            return work()
+        except NonFiniteError as error:
+            if self.skip:
+                return NONFINITE
+            raise NonFiniteError(
+                f"{self.source.path}: tensor {name!r}: {error}; or keep such tensors as they are "
+                "with --skip-nonfinite (skip_nonfinite=True)"
+            ) from None
+
+    def in_order(
+        self, names: Sequence[str], work: Callable[[str], Result]
+    ) -> Iterator[tuple[str, Result]]:
+        """Results of ``work`` in order, from threads, with a limit on the bytes in flight."""
+        cost = {name: 0 if name in self.kept else self.entries[name].nbytes for name in names}
+        limit = max([IN_FLIGHT, *cost.values()])
+        waiting: deque[tuple[str, Future[Result]]] = deque()
+        held = 0
+        with ThreadPoolExecutor(self.n_jobs or os.cpu_count()) as pool:
+            try:
+                for name in names:
+                    while waiting and held + cost[name] > limit:
+                        done, future = waiting.popleft()
+                        yield done, future.result()
+                        held -= cost[done]
+                    waiting.append((name, pool.submit(work, name)))
+                    held += cost[name]
+                for done, future in waiting:
+                    yield done, future.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def weight(self, name: str) -> Any:
+        """Flat weights of the errors of a tensor, or None."""
+        if self.importance is None:
+            return None
+        return self.importance.weights(name, self.entries[name].shape)
+
+
+def counted(
+    results: Iterator[tuple[str, Result]], entries: dict[str, Entry], progress: Progress | None
+) -> Iterator[tuple[str, Result]]:
+    """The same results; the bytes of their tensors are reported as they pass."""
+    done, total = 0, sum(entries[name].nbytes for name in entries)
+    if progress is not None:
+        progress("", done, total)
+    for name, result in results:
+        yield name, result
+        done += entries[name].nbytes
+        if progress is not None:
+            progress(name, done, total)

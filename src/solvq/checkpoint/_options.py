@@ -1,0 +1,231 @@
+"""What can be done with a tensor: points of bytes and error, each with its recipe."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvq.checkpoint._container import NAMES
+from solvq.checkpoint._encode import entry_dtypes
+from solvq.checkpoint._layout import Layout, layout_of
+from solvq.checkpoint._pack import packed_size
+from solvq.checkpoint._plan import AUTO, Recipe, Settings
+from solvq.checkpoint._scales import divided, first_scales, wide
+from solvq.checkpoint._scheme import SCALES, Scheme
+from solvq.checkpoint._solve import Finder, Weight, solve
+from solvq.scalar._counts import solve_counts
+from solvq.scalar._entropy_search import NAT, at_price, entropy
+from solvq.scalar._iteration import unit
+from solvq.scalar._partition import _coarse, group_means
+from solvq.scalar._reduce import Problem, checked, reduce
+
+FAMILIES = (("tensor", ""), ("tensor", "row"), ("tensor", "group:64"), ("row", ""))  # of auto
+BITS = range(1, 9)
+RATES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # bits per weight of the first prices
+CELLS = 1 << 15  # groups of neighbouring values that curves are computed on
+SAMPLE = 1 << 16  # weights that curves with many tables are computed on
+HEAVY = 0.5  # bytes of tables, over those of indices, beyond which many tables are not tried
+LEAST = 200  # bytes that a coded tensor takes at most beside its indices and entries
+SPARE = 1e-3  # share by which coded indices may take more than their entropy
+
+
+class Option(NamedTuple):
+    """A recipe, the scheme that it leads to, its bytes, and the loss that it leaves.
+
+    ``error`` is the sum of weighted squared errors, ``loss`` that times a factor of the tensor.
+    """
+
+    recipe: Recipe
+    scheme: Scheme
+    nbytes: int
+    error: float
+    loss: float
+
+    @classmethod
+    def of(cls, recipe: Recipe, scheme: Scheme, error: float, scale: float) -> Option:
+        """Option of a scheme."""
+        return cls(recipe, scheme, scheme.nbytes, error, scale * error)
+
+
+class Candidates(ABC):
+    """Options of a tensor.
+
+    Attributes
+    ----------
+    options : list of Option
+        Those known so far.
+    energy : float
+        Weighted sum of squares of the tensor.
+    """
+
+    options: list[Option]
+    energy: float
+
+    @abstractmethod
+    def extend(self, slope: float) -> None:
+        """Add the best option at a price per byte, if it is not known yet."""
+
+
+class Fixed(Candidates):
+    """Options that can be listed: indices of fixed length."""
+
+    def __init__(self, options: list[Option], energy: float) -> None:
+        self.options, self.energy = options, energy
+
+    def extend(self, slope: float) -> None:
+        """Do nothing: all options are known."""
+
+
+class Coarse(NamedTuple):
+    """Neighbouring values of a problem drawn together; what is lost is the ``inner`` loss."""
+
+    problem: Problem
+    inner: float
+    mass: float  # sum of weights in the units of the tensor, per unit of the problem
+
+    def loss(self, summed: float) -> float:
+        """Sum of squared errors of the tensor, from one of the groups."""
+        total = summed + self.inner
+        return float(self.problem.mean_loss(total)) * self.mass
+
+
+def _spread(u: Any, w: Any) -> float:
+    """Weighted sum of squared distances to the mean."""
+    return float(w @ (u - (w @ u) / w.sum()) ** 2)
+
+
+def coarse(flat: NDArray[Any], weight: Weight) -> Coarse:
+    """Groups of the values of a flat tensor."""
+    problem = reduce(checked(flat), weight)
+    mass = flat.size if weight is None else float(weight.sum())
+    u, w = problem.values, problem.weights
+    if u.size <= CELLS:
+        return Coarse(problem, 0.0, mass)
+    x, masses = _coarse(u, w, CELLS)
+    inner = max(0.0, _spread(u, w) - _spread(x, masses))
+    return Coarse(Problem(x, masses, problem.exponent, problem.weight_exponent), inner, mass)
+
+
+class Priced(Candidates):
+    """Options at a price per bit: a table and entropy-coded indices."""
+
+    def __init__(self, flat: NDArray[Any], values: str, energy: float, scale: float) -> None:
+        self._cells = coarse(flat, None)
+        self._size, self._scale = flat.size, scale
+        self.energy, self.options = energy, []
+        self._values, self._most = values, flat.nbytes - LEAST
+        if self._cells.problem.values.size == 1:
+            self._append(1, 1.0, LEAST, 0.0)
+            return
+        u = self._unit = unit(self._cells.problem)
+        spread = 2.0 * _spread(u.values, u.weights)
+        for rate in RATES:
+            self._add(spread * 4.0**-rate)
+
+    def _alpha(self, price: float) -> float:
+        """Price of a bit in the units of the tensor's squared errors, from one of a nat."""
+        with np.errstate(under="ignore"):
+            width = self._unit.width**2
+            return float(np.ldexp(price * width / NAT, 2 * self._cells.problem.exponent))
+
+    def _add(self, price: float) -> None:
+        """Add the option of a price of a nat, in the units of the problem."""
+        problem, u = self._cells.problem, self._unit
+        cells, _ = at_price(u.values, u.weights, price)
+        loss = group_means(problem.values, problem.weights, cells.breaks)[1]
+        bits = entropy(np.add.reduceat(u.weights, cells.breaks[:-1]))
+        coded = (1.0 + SPARE) * self._size * bits / 8.0 + cells.number + LEAST
+        if coded < self._most:
+            self._append(cells.number, self._alpha(price), int(coded), self._cells.loss(loss))
+
+    def _append(self, n_values: int, alpha: float, coded: int, loss: float) -> None:
+        """Add an option."""
+        recipe = Recipe("tensor", n_values, "", alpha)
+        layout = Layout(1, self._size, 1, self._size)
+        scheme = Scheme(layout, n_values, self._values, coded=coded)
+        self.options.append(Option.of(recipe, scheme, loss, self._scale))
+
+    def extend(self, slope: float) -> None:
+        """Add the option of a price, unless the values are all equal."""
+        if self._cells.problem.values.size == 1:
+            return
+        alpha = slope / 8.0 / self._scale
+        exponent = self._cells.problem.exponent
+        with np.errstate(over="ignore", under="ignore"):
+            price = np.ldexp(alpha * NAT, -2 * exponent) / self._unit.width**2
+        self._add(float(np.clip(price, 1e-300, 1e290)))
+
+
+def _shared(
+    flat: NDArray[Any], weight: Weight, blocks: Layout | None, dtypes: tuple[str, str]
+) -> Coarse:
+    """Values that share one table, divided by their scales if there are any."""
+    if blocks is None:
+        return coarse(flat, weight)
+    values, scale_dtype = dtypes
+    x = wide(flat)
+    return coarse(*divided(x, weight, first_scales(x, blocks, values, scale_dtype), blocks))
+
+
+def _counted(cells: Coarse) -> dict[int, float]:
+    """Least loss at powers of two, up to that of all values."""
+    u, w = cells.problem.values, cells.problem.weights
+    counts = [1 << b for b in BITS if 1 << b < u.size]
+    found = {k: cells.loss(f.loss) for k, f in solve_counts(u, w, counts, 0.0).items()}
+    if u.size <= 1 << max(BITS):
+        found[u.size] = 0.0
+    return found
+
+
+def _sampled(flat: NDArray[Any], weight: Weight, layout: Layout) -> tuple[Any, Any, Layout]:
+    """Every so many of many tables: their weights, and the layout of these alone."""
+    step, length = -(-layout.size // SAMPLE), layout.length
+    if step == 1 or not length:
+        return flat, weight, layout
+    whole = layout.size // length * length
+    part = flat[:whole].reshape(-1, length)[::step].reshape(-1)
+    if weight is not None:
+        weight = weight[:whole].reshape(-1, length)[::step].reshape(-1)
+    return part, weight, Layout(1, part.size, 1, length)
+
+
+def _tabled(flat: NDArray[Any], weight: Weight, scheme: Scheme, finder: Finder) -> dict[int, float]:
+    """Loss of many tables at powers of two, where these are not heavier than their indices."""
+    part, shaped, layout = _sampled(flat, weight, scheme.tables)
+    curve = {}
+    for b in BITS:
+        tables = replace(scheme, n_values=1 << b).nbytes - packed_size(flat.size, b)
+        if tables <= HEAVY * packed_size(flat.size, b):
+            found = solve(part, shaped, layout, finder._replace(n_values=1 << b))
+            curve[1 << b] = flat.size / part.size * found.error
+    return curve
+
+
+def fixed_options(
+    array: NDArray[Any], weight: Weight, settings: Settings, scale: float, jobs: Any
+) -> list[Option]:
+    """Options of one tensor with indices of fixed length, those that save bytes."""
+    flat, options = array.reshape(-1), []
+    families = FAMILIES if settings.layout == AUTO else ((settings.layout, settings.scale),)
+    for name, scale_name in families:
+        recipe = Recipe(str(name), 0, scale_name)
+        values, _ = entry_dtypes(NAMES[flat.dtype], scale_name, settings)
+        layout, blocks = layout_of(recipe.layout, array.shape), None
+        dtype = SCALES[settings.scale_dtype]
+        if scale_name:
+            blocks = layout_of(scale_name, array.shape)
+        if layout.blocks == 1:
+            curve = _counted(_shared(flat, weight, blocks, (values, dtype)))
+        else:
+            scheme = Scheme(layout, 1, values, blocks, dtype)
+            curve = _tabled(flat, weight, scheme, Finder(1, *settings.quantizer(0.0), jobs))
+        for k, loss in curve.items():
+            scheme = Scheme(layout, k, values, blocks, dtype)
+            option = Option.of(recipe._replace(n_values=k), scheme, loss, scale)
+            if option.nbytes < flat.nbytes:
+                options.append(option)
+    return options

@@ -1,0 +1,155 @@
+"""From a budget to the recipe of each tensor."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import asdict
+
+from solvq.checkpoint._choice import Plan, within_bytes, within_error, within_file
+from solvq.checkpoint._container import NAMES
+from solvq.checkpoint._encode import entry_dtypes, weighted_squares
+from solvq.checkpoint._job import Job, Progress, counted
+from solvq.checkpoint._options import Candidates, Fixed, Priced, fixed_options
+from solvq.checkpoint._report import Report
+from solvq.checkpoint._schema import Description, Manifest
+from solvq.checkpoint._write import reserved
+
+SPARE = 1.01  # by how much a planned manifest may be shorter than the one written, and
+BYTES = 64  # bytes more
+
+
+class Planner:
+    """Chooses what each tensor of a job gets, and measures how much of the budget that used.
+
+    Parameters
+    ----------
+    job : Job
+    progress : callable or None
+        Told of the tensors whose curves are computed; without a budget there are none.
+    """
+
+    def __init__(self, job: Job, progress: Progress | None) -> None:
+        self.job = job
+        self.budget = job.settings.budget
+        self.found: dict[str, Candidates] = {}
+        if self.budget is None:
+            return
+        results = job.in_order(list(job.entries), self._candidates)
+        for name, result in counted(results, job.entries, progress):
+            if isinstance(result, str):
+                job.kept[name] = result
+            else:
+                self.found[name] = result
+
+    def _candidates(self, name: str) -> Candidates | str:
+        """Options of a tensor, or why it is kept."""
+        if name in self.job.kept:
+            return self.job.kept[name]
+        found = self.job.attempt(name, lambda: self._options(name))
+        return found if isinstance(found, str) or found.options else "would not shrink"
+
+    def _options(self, name: str) -> Candidates:
+        """Options of a tensor that is to be compressed, those that save bytes."""
+        job, settings = self.job, self.job.settings
+        array, weight = job.source.array(name), job.weight(name)
+        flat = array.reshape(-1)
+        energy = weighted_squares(flat, weight)
+        relative = job.importance is None and self.budget is not None and self.budget.in_bytes
+        import os
+
+        obj = os.environ.get("OBJ", "rel")
+        scale = 1.0 / energy if relative and energy else 1.0
+        if obj == "abs":
+            scale = 1.0
+        elif obj != "rel":
+            scale *= flat.size ** float(obj)
+        if settings.entropy:
+            values, _ = entry_dtypes(NAMES[array.dtype], "", settings)
+            return Priced(flat, values, energy, scale)
+        return Fixed(fixed_options(array, weight, settings, scale, job.n_jobs), energy)
+
+    def plan(self, aim: float) -> Plan:
+        """Best plan for ``aim`` times the budget; an empty one if there is none.
+
+        Raises
+        ------
+        ValueError
+            If the budget cannot be met.
+        """
+        budget, job = self.budget, self.job
+        if budget is None:
+            return Plan({})
+        if not budget.in_bytes:
+            return within_error(self.found, budget, aim)
+        if budget.avg_bits is None:
+            limit = budget.size or int(job.source.nbytes / (budget.ratio or 1.0))
+            return within_file(self.found, int(aim * limit), self._beside)
+        weights = sum(job.entries[name].size for name in self.found)
+        plan = within_bytes(self.found, aim * budget.avg_bits * weights / 8.0)
+        if plan is None:
+            least = sum(min(o.nbytes for o in one.options) for one in self.found.values())
+            raise ValueError(
+                f"avg_bits is {budget.avg_bits:g}; the least with these settings is "
+                f"{8.0 * least / weights:.3f}: raise it, or use entropy coding"
+            )
+        return plan
+
+    def _described(self, plan: Plan) -> dict[str, Description]:
+        """Every tensor as a file of the plan would describe it."""
+        found = {}
+        for name, entry in self.job.entries.items():
+            if name not in plan.options:
+                reason = self.job.kept.get(name, "")
+                found[name] = Description(entry.dtype, entry.shape, reason, crc32=(1 << 31,))
+                continue
+            option, energy = plan.options[name], self.found[name].energy
+            error = option.error / energy if energy else 0.0
+            figures = (option.recipe.price, error, 0.999 * error, energy)
+            crc = tuple(zlib.crc32(key.encode()) for key in option.scheme.stored(name))
+            found[name] = Description(
+                entry.dtype, entry.shape, "", option.scheme, *figures, None, crc
+            )
+        return found
+
+    def _beside(self, plan: Plan) -> int:
+        """Most bytes of a file of the plan beside its compressed tensors."""
+        job = self.job
+        kept = sum(e.nbytes for name, e in job.entries.items() if name not in plan.options)
+        packed = self.manifest(self._described(plan), plan, 0.123456789012).packed()
+        return 8 + reserved(job, plan.recipes) + kept + int(SPARE * packed.size) + BYTES
+
+    def manifest(self, found: dict[str, Description], plan: Plan, seconds: float) -> Manifest:
+        """Manifest of a file of the plan."""
+        figures = {"loss": plan.loss, "bound": plan.bound} if self.budget is not None else {}
+        settings = asdict(self.job.settings)
+        return Manifest(settings, self.job.source.nbytes, seconds, figures, found)
+
+    def used(self, found: dict[str, Description], nbytes: int) -> float:
+        """Share of the budget that a file of ``nbytes`` uses; above 1 if it breaks it."""
+        budget = self.budget
+        compressed = [one for one in found.values() if one.scheme is not None]
+        if budget is None or not compressed:
+            return 0.0 if budget is None or budget.size is None else nbytes / budget.size
+        if budget.max_tensor_error is not None:
+            return max(one.relative_error for one in compressed) / budget.max_tensor_error
+        if budget.max_error is not None:
+            energy = sum(one.energy for one in compressed)
+            error = sum(one.relative_error * one.energy for one in compressed)
+            return error / (budget.max_error * energy) if energy else 0.0
+        if budget.avg_bits is not None:
+            bits = 8.0 * sum(one.scheme.nbytes for one in compressed if one.scheme)
+            return bits / (budget.avg_bits * sum(one.size for one in compressed))
+        limit = budget.size or self.job.source.nbytes / (budget.ratio or 1.0)
+        return nbytes / limit
+
+    def report(self, plan: Plan, seconds: float) -> Report:
+        """What is expected of a plan."""
+        found = self._described(plan)
+        tensors = []
+        for name, one in found.items():
+            nbytes = self.job.entries[name].nbytes if one.scheme is None else one.scheme.nbytes
+            tensors.append(one.report(name, nbytes))
+        manifest = self.manifest(found, plan, seconds)
+        size = plan.nbytes + self._beside(plan)
+        sizes = (self.job.source.nbytes, size)
+        return Report(tuple(tensors), *sizes, seconds, manifest.settings, manifest.plan)

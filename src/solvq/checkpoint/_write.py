@@ -1,0 +1,126 @@
+"""The file that a compressed checkpoint becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvq.checkpoint._container import SafetensorsWriter, by_alignment, header_size, late
+from solvq.checkpoint._encode import Encoded, encode
+from solvq.checkpoint._job import Job, Progress, counted
+from solvq.checkpoint._lossless import pack_lossless
+from solvq.checkpoint._plan import Recipe
+from solvq.checkpoint._schema import KEY, MANIFEST, Description, signature
+from solvq.checkpoint._scheme import Stored
+
+SIGNED = f"{10**9} {2**32:08x}"  # as long as any entry of the metadata
+
+
+class Kept(NamedTuple):
+    """A tensor that stays as it is: why, and its bytes in fewer, if there is such a form."""
+
+    reason: str
+    stream: NDArray[np.uint8] | None = None
+
+
+def _kept(job: Job, name: str, reason: str) -> Kept:
+    """A tensor that is kept, coded without loss if that was asked for and pays."""
+    if not (job.settings.entropy or job.settings.lossless):
+        return Kept(reason)
+    return Kept(reason, pack_lossless(job.source.array(name)))
+
+
+def results(job: Job, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Encoded | Kept]]:
+    """Each tensor compressed or kept, in the order of the file."""
+
+    def work(name: str) -> Encoded | Kept:
+        if name not in recipes:
+            return _kept(job, name, job.kept[name])
+
+        def compressed() -> Encoded:
+            array, weight = job.source.array(name), job.weight(name)
+            return encode(array, recipes[name], job.settings, weight, job.n_jobs)
+
+        found = job.attempt(name, compressed)
+        if isinstance(found, str):
+            return _kept(job, name, found)
+        if sum(part.nbytes for part in found.parts) >= job.entries[name].nbytes:
+            return _kept(job, name, "would not shrink")
+        return found
+
+    return job.in_order(list(job.entries), work)
+
+
+def reserved(job: Job, recipes: Mapping[str, Recipe]) -> int:
+    """Bytes of the longest header that the tensors can need, the manifest's entry included."""
+    found: Stored = {MANIFEST: ("U8", (_most(job),))}
+    for name, entry in job.entries.items():
+        if name in recipes:
+            parts = ("codebook", "indices", *(("scales",) if recipes[name].scale else ()))
+            found |= {f"{name}:{part}": ("F8_E8M0", (entry.nbytes,)) for part in parts}
+        elif job.settings.entropy or job.settings.lossless:
+            found[f"{name}:lossless"] = (entry.dtype, (*entry.shape, entry.nbytes))
+        else:
+            found[name] = (entry.dtype, entry.shape)
+    return header_size(found.items(), job.source.metadata | {KEY: SIGNED}, _most(job))
+
+
+def _most(job: Job) -> int:
+    """More bytes than a compressed file can have."""
+    return 2 * sum(entry.nbytes for entry in job.entries.values()) + (1 << 20)
+
+
+def _write_raw(writer: SafetensorsWriter, job: Job, name: str, reason: str) -> Description:
+    """Append a tensor as it is."""
+    entry = job.entries[name]
+    crc = writer.add(name, entry.dtype, entry.shape, job.source.raw(name))
+    return Description(entry.dtype, entry.shape, reason, crc32=(crc,))
+
+
+def _write_result(
+    writer: SafetensorsWriter, job: Job, name: str, result: Encoded | Kept
+) -> Description:
+    """Append a tensor, compressed or kept."""
+    if isinstance(result, Kept):
+        if result.stream is None:
+            return _write_raw(writer, job, name, result.reason)
+        entry = job.entries[name]
+        found = Description(entry.dtype, entry.shape, result.reason, coded=result.stream.size)
+        parts = [result.stream]
+    else:
+        found, parts = result.description, result.parts
+    stored = found.stored(name).items()
+    checks = [
+        writer.add(key, dtype, shape, part)
+        for (key, (dtype, shape)), part in zip(stored, parts, strict=True)
+    ]
+    return replace(found, crc32=tuple(checks))
+
+
+def write_tensors(
+    writer: SafetensorsWriter,
+    job: Job,
+    recipes: Mapping[str, Recipe],
+    progress: Progress | None,
+) -> dict[str, Description]:
+    """Append every tensor; those that would leave what follows unaligned come last."""
+    found: dict[str, Description] = {}
+    unaligned: dict[str, str] = {}
+    for name, result in counted(results(job, recipes), job.entries, progress):
+        if isinstance(result, Kept) and result.stream is None and late(job.entries[name]):
+            unaligned[name] = result.reason
+        else:
+            found[name] = _write_result(writer, job, name, result)
+    for name in sorted(unaligned, key=lambda name: by_alignment(job.entries[name])):
+        found[name] = _write_raw(writer, job, name, unaligned[name])
+    return {name: found[name] for name in job.entries}
+
+
+def finish(writer: SafetensorsWriter, job: Job, packed: NDArray[np.uint8]) -> None:
+    """Append the manifest and complete the file."""
+    writer.add(MANIFEST, "U8", packed.shape, packed)
+    writer.finish(job.source.metadata | {KEY: signature(packed)})
