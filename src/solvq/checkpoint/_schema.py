@@ -121,14 +121,18 @@ def _description(raw: dict[str, Any]) -> Description:
             raise ValueError("scheme has no tables")
         coded = None if coded is None else int(coded)
         scheme = Scheme(layouts[0], int(n_values), str(values), layouts[1], str(scale_dtype), coded)
+    price, error, bound, energy = (float(raw.get(key, 0.0)) for key in FIGURES)
     found = Description(
         str(raw["dtype"]),
         tuple(int(n) for n in raw["shape"]),
         str(raw.get("kept_because", "")),
         scheme,
-        *(float(raw.get(key, 0.0)) for key in FIGURES),
-        coded=None if raw.get("coded") is None else int(raw["coded"]),
-        crc32=tuple(int(n) for n in raw["crc32"]),
+        price,
+        error,
+        bound,
+        energy,
+        None if raw.get("coded") is None else int(raw["coded"]),
+        tuple(int(n) for n in raw["crc32"]),
     )
     found.check()
     return found
