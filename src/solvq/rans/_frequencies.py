@@ -19,7 +19,10 @@ from solvq.kernels import kernel
 Int64 = NDArray[np.int64]
 
 MOST_BITS = 16  # of precision, so that a state of 32 bits is refilled by at most one word
-CLOSE = 1e-4  # a finer precision must save this share: coarse tables stay in the fast cache
+FAST_BITS = 12  # of precision: such tables stay in the fastest cache
+CLOSE = 1e-4  # a finer precision must save this share
+COARSE = 6e-3  # bits that a symbol costs beyond its logarithm at the finest precision, a quarter of
+# that at the next: states of 16 to 32 bits are then less smooth; above what was measured
 TABLE_BITS = 2.5  # what the magnitude of a frequency takes in a stored table, about
 
 
@@ -145,12 +148,13 @@ def model(counts: Int64) -> tuple[Int64, int]:
     best, bits, chosen = math.inf, 0, counts
     for precision in range(least, MOST_BITS + 1):
         frequencies = fit(counts, precision)
-        size = _bits(counts, frequencies, precision) + _table_bits(frequencies)
-        if size < best * (1.0 - CLOSE):
+        size = coded_bits(counts, frequencies, precision) + _table_bits(frequencies)
+        if size < best * (1.0 if precision <= FAST_BITS else 1.0 - CLOSE):
             best, bits, chosen = size, precision, frequencies
     return chosen, bits
 
 
 def coded_bits(counts: Int64, frequencies: Int64, bits: int) -> float:
-    """Bits of symbols of given counts coded with frequencies of a precision."""
-    return float(_bits(counts, frequencies, bits))
+    """Bits of symbols of given counts coded with frequencies of a precision, without the states."""
+    loss = COARSE * 4.0 ** (bits - MOST_BITS) if bits > 0 else 0.0
+    return float(_bits(counts, frequencies, bits) + loss * counts.sum())

@@ -7,63 +7,28 @@ the chunk length; words of every chunk; then their words. Runs stand in the orde
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from solvq.rans._bytes import Damaged, Reader, number
-from solvq.rans._frequencies import Int64, coded_bits, model
 from solvq.rans._kernels import LANES, count, read_chunk, reading, write_chunk, writing
-from solvq.rans._tables import read, write
+from solvq.rans._parallel import each
+from solvq.rans._plan import (
+    LONGEST,
+    MOST_CLASSES,
+    MOST_SYMBOLS,
+    SHORTEST,
+    VERSION,
+    Int64,
+    Part,
+    Plan,
+    cut,
+)
+from solvq.rans._tables import read
 
-VERSION = 1
-MOST_SYMBOLS = 1 << 16
-MOST_CLASSES = 256
-CHUNK_BITS = 8 << 16  # of a chunk, about: states and length of it cost 0.03 % of that
-SHORTEST, LONGEST = 16, 24  # logarithms of the length of a chunk
 MOST = 1 << 48  # symbols of a stream
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-
-class Part(NamedTuple):
-    """Symbols ``start:stop`` of one chunk, coded by the table of a class."""
-
-    table: int
-    start: int
-    stop: int
-
-
-def _each(
-    work: Callable[[Item], Result], items: list[Item], n_jobs: int | None
-) -> Iterable[Result]:
-    """Results in order, in parallel if there are several."""
-    threads = min(n_jobs or os.cpu_count() or 1, len(items))
-    if threads < 2:
-        return [work(item) for item in items]
-    with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, items))
-
-
-def _parts(sizes: list[int], precisions: list[int], chunk: int) -> list[Part]:
-    """Chunks of classes of given sizes; none for a class of one symbol, which costs nothing."""
-    parts, start = [], 0
-    for table, (size, bits) in enumerate(zip(sizes, precisions, strict=True)):
-        if bits > 0:
-            for first in range(start, start + size, chunk):
-                parts.append(Part(table, first, min(first + chunk, start + size)))
-        start += size
-    return parts
-
-
-def _chunk(n_bits: float, size: int) -> int:
-    """Logarithm of the length of chunks of about `CHUNK_BITS`."""
-    wanted = CHUNK_BITS * size / max(n_bits, 1.0)
-    return min(LONGEST, max(SHORTEST, round(float(np.log2(max(wanted, 1.0))))))
 
 
 def checked_symbols(symbols: Any, n_symbols: int) -> NDArray[Any]:
@@ -101,11 +66,11 @@ def counted(symbols: NDArray[Any], n_symbols: int) -> Int64:
 
 
 def _arranged(
-    symbols: NDArray[Any], classes: Any, n_symbols: int
-) -> tuple[NDArray[Any], list[int], bytes]:
-    """Symbols in the order of their classes, how many each has, and the header's part on them."""
+    symbols: NDArray[Any], classes: Any
+) -> tuple[NDArray[Any], NDArray[np.uint8] | None, list[int]]:
+    """Symbols in the order of their classes, these from 0 up, and how many symbols each has."""
     if classes is None or symbols.size == 0:
-        return symbols, [symbols.size], number(0)
+        return symbols, None, [symbols.size]
     classes = np.asarray(classes)
     if classes.ndim != 1 or classes.dtype != np.uint8 or classes.size == 0:
         raise ValueError(
@@ -115,13 +80,11 @@ def _arranged(
         raise ValueError(f"{symbols.size} symbols are not {classes.size} runs of equal length")
     used, dense, runs = np.unique(classes, return_inverse=True, return_counts=True)
     if used.size == 1:
-        return symbols, [symbols.size], number(0)
-    ids = encode(dense.astype(np.uint8), used.size, n_jobs=1).tobytes()
+        return symbols, None, [symbols.size]
     length = symbols.size // classes.size
     order = np.argsort(dense, kind="stable")
     arranged = np.take(symbols.reshape(-1, length), order, axis=0).reshape(-1)
-    head = number(classes.size) + number(used.size) + number(len(ids)) + ids
-    return arranged, (runs * length).tolist(), head
+    return arranged, dense.astype(np.uint8), (runs * length).tolist()
 
 
 def encode(
@@ -156,30 +119,37 @@ def encode(
     symbols = checked_symbols(symbols, n_symbols)
     if symbols.ndim != 1:
         raise ValueError(f"symbols have shape {symbols.shape}; give one axis")
-    symbols, sizes, head = _arranged(symbols, classes, n_symbols)
-    head = bytes([VERSION]) + number(n_symbols) + number(symbols.size) + head
+    symbols, dense, sizes = _arranged(symbols, classes)
+    head = start(n_symbols, symbols.size, dense)
     if symbols.size == 0:
         return np.frombuffer(head, np.uint8).copy()
     ends = np.cumsum(sizes)
-    counts = [
-        counted(symbols[end - size : end], n_symbols)
-        for end, size in zip(ends, sizes, strict=True)
-    ]
-    models = [model(one) for one in counts]
-    precisions = [bits for _, bits in models]
-    chunk = _chunk(sum(coded_bits(c, *m) for c, m in zip(counts, models, strict=True)), symbols.size)
-    tables = [writing(*m) if m[1] else None for m in models]
+    spans = [symbols[end - size : end] for end, size in zip(ends, sizes, strict=True)]
+    plan = Plan.of([counted(span, n_symbols) for span in spans])
+    tables = [writing(f, n) if n else None for f, n in plan.models]
 
-    def work(part: Part) -> NDArray[np.uint16]:
-        words = np.empty(part.stop - part.start + 2 * LANES, np.uint16)
-        return words[write_chunk(symbols[part.start : part.stop], tables[part.table], words) :].copy()
+    def work(parts: list[Part]) -> list[NDArray[np.uint16]]:
+        room = np.empty(max(part.stop - part.start for part in parts) + 2 * LANES, np.uint16)
+        done = []
+        for table, start, stop in parts:
+            words = room[: stop - start + 2 * LANES]
+            done.append(words[write_chunk(symbols[start:stop], tables[table], words) :].copy())
+        return done
 
-    chunks = list(_each(work, _parts(sizes, precisions, 1 << chunk), n_jobs))
-    packed = write([f for f, _ in models], precisions).tobytes()
-    head += number(len(packed)) + packed + bytes([chunk])
-    head += b"".join(number(words.size) for words in chunks)
+    chunks = each(work, plan.parts, n_jobs)
+    head += plan.head + b"".join(number(words.size) for words in chunks)
     body = [words.astype("<u2", copy=False).view(np.uint8) for words in chunks]
     return np.concatenate([np.frombuffer(head, np.uint8), *body])
+
+
+def start(n_symbols: int, size: int, classes: NDArray[np.uint8] | None) -> bytes:
+    """Header of a stream up to the classes of its runs, which are numbered from 0."""
+    head = bytes([VERSION]) + number(n_symbols) + number(size)
+    if classes is None:
+        return head + number(0)
+    n_classes = int(classes.max()) + 1
+    ids = encode(classes, n_classes, n_jobs=1).tobytes()
+    return head + number(classes.size) + number(n_classes) + number(len(ids)) + ids
 
 
 class Header(NamedTuple):
@@ -260,7 +230,7 @@ def _fill(take: Reader, head: Header, out: NDArray[Any], n_jobs: int | None) -> 
     chunk = int(take.take(1)[0])
     if not SHORTEST <= chunk <= LONGEST:
         raise Damaged(f"chunks of 2**{chunk} symbols")
-    parts = _parts(head.sizes, precisions, 1 << chunk)
+    parts = cut(head.sizes, precisions, 1 << chunk)
     lengths = [take.number() for _ in parts]
     words = [take.take(2 * length) for length in lengths]
     tables = [reading(f, bits) for f, bits in zip(frequencies, precisions, strict=True)]
@@ -268,11 +238,52 @@ def _fill(take: Reader, head: Header, out: NDArray[Any], n_jobs: int | None) -> 
         if f.max() == f.sum():
             out[end - size : end] = np.argmax(f)
 
-    def work(item: tuple[Part, NDArray[np.uint8]]) -> bool:
-        part, raw = item
-        own = raw.copy().view("<u2").astype(np.uint16, copy=False)
-        table, bits = tables[part.table], np.uint64(precisions[part.table])
-        return read_chunk(own, table, bits, out[part.start : part.stop])
+    def work(items: list[tuple[Part, NDArray[np.uint8]]]) -> list[bool]:
+        room = np.empty(max(raw.size for _, raw in items), np.uint8)
+        done = []
+        for (table, start, stop), raw in items:
+            room[: raw.size] = raw
+            words = room[: raw.size].view("<u2").astype(np.uint16, copy=False)
+            bits = np.uint64(precisions[table])
+            done.append(read_chunk(words, tables[table], bits, out[start:stop]))
+        return done
 
-    if not all(_each(work, list(zip(parts, words, strict=True)), n_jobs)):
+    if not all(each(work, list(zip(parts, words, strict=True)), n_jobs)):
         raise Damaged("a chunk does not end where it should")
+
+
+def size_bound(counts: Any, classes: Any = None) -> int:
+    """Bytes that `encode` does not exceed, from how often each symbol occurs.
+
+    All but the coded chunks is known exactly. Of these the bound is what the symbols cost under
+    their table, with an allowance for the states that is above what was measured, not proven.
+
+    Parameters
+    ----------
+    counts : ndarray of shape (K,) or (n_classes, K), integers
+        How often each symbol occurs (in each class).
+    classes : ndarray of shape (n_runs,), uint8, optional
+        Classes below ``n_classes``, all used.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If the counts are negative, have another shape, or do not go with the classes.
+    """
+    counts = np.asarray(counts)
+    n_classes = 1 if classes is None else int(np.unique(classes).size)
+    table = counts if counts.ndim == 2 else counts[None]
+    if table.ndim != 2 or len(table) != n_classes or not 1 <= table.shape[1] <= MOST_SYMBOLS:
+        raise ValueError(
+            f"counts have shape {counts.shape}; give ({n_classes}, K) for {n_classes} classes"
+        )
+    if table.min() < 0:
+        raise ValueError("counts are negative; give how often each symbol occurs")
+    head = start(table.shape[1], int(table.sum()), None if n_classes == 1 else classes)
+    if table.sum() == 0:
+        return len(head)
+    return len(head) + Plan.of([np.asarray(row, np.int64) for row in table]).bound

@@ -175,7 +175,9 @@ def read(data: NDArray[np.uint8], n_tables: int, n_symbols: int) -> tuple[list[I
         bits = int(_number(coder, 0, 5))
         table = np.zeros(n_symbols, np.int64)
         if bits > MOST_BITS or _walk(coder, table, before, bits) != 0:
-            raise ValueError("the coded symbols are damaged: a table of frequencies does not add up")
+            raise ValueError(
+                "the coded symbols are damaged: a table of frequencies does not add up"
+            )
         if bits > 0 and table.max() == 1 << bits:
             raise ValueError("the coded symbols are damaged: a table leaves nothing to code")
         tables.append(table)
