@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.kernels import kernel
+from solvq.rans._encode import checked_symbols, counted
 from solvq.rans._frequencies import TABLE_BITS
 from solvq.rans._parallel import each
-from solvq.rans._stream import MOST_CLASSES, checked_symbols, counted
+from solvq.rans._plan import MOST_CLASSES
 
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
@@ -92,7 +93,7 @@ def _partition(sums: Int64, rows: Int64, most: int) -> Int64:
             for k in range(1, most + 1):
                 if best[k - 1, i] + price < best[k, j]:
                     best[k, j], back[k, j] = best[k - 1, i] + price, i
-    k, j = np.argmin(best[:, g]), g
+    k, j = int(np.argmin(best[:, g])), g
     ends = np.empty(k, np.int64)
     while j > 0:
         ends[k - 1] = j
@@ -151,21 +152,21 @@ def _merged(classes: NDArray[np.intp], counts: Int64, sizes: Int64) -> NDArray[n
     saved = np.full((names.size, names.size), -np.inf)
 
     def renew(a: int) -> None:
-        for b in np.flatnonzero(sizes):
+        for b in np.flatnonzero(sizes).tolist():
             if a != b and sizes[a]:
                 joint = _price(counts[a] + counts[b], sizes[a] + sizes[b], total)
-                saved[min(a, b), max(a, b)] = price[a] + price[b] - joint
+                saved[(a, b) if a < b else (b, a)] = price[a] + price[b] - joint
 
     for a in range(names.size):
         renew(a)
     while saved.max() > 0.0:
-        a, b = np.unravel_index(int(saved.argmax()), saved.shape)
+        a, b = divmod(int(saved.argmax()), names.size)
         counts[a] += counts[b]
         sizes[a], sizes[b] = sizes[a] + sizes[b], 0
         price[a], price[b] = _price(counts[a], sizes[a], total), 0.0
         names[names == b] = a
         saved[b], saved[:, b] = -np.inf, -np.inf
-        renew(int(a))
+        renew(a)
     return np.unique(names[classes], return_inverse=True)[1]
 
 
@@ -193,7 +194,7 @@ def class_of_runs(
     Raises
     ------
     ValueError
-        If ``symbols`` is not a matrix of symbols below ``n_symbols``, or ``n_classes`` out of range.
+        If ``symbols`` is no matrix of symbols below ``n_symbols``, or ``n_classes`` out of range.
     TypeError
         If the symbols are not uint8 or uint16.
     """

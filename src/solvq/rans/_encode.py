@@ -1,4 +1,4 @@
-"""A self-contained stream: header, tables of frequencies, chunks that are coded independently.
+"""Writing a self-contained stream: header, tables, chunks that are coded independently.
 
 Layout, numbers of seven bits a byte: version; number of symbols; count; runs (0: one class); the
 classes of the runs, coded likewise, if there are runs; tables, their length first; the logarithm of
@@ -7,28 +7,15 @@ the chunk length; words of every chunk; then their words. Runs stand in the orde
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.rans._bytes import Damaged, Reader, number
-from solvq.rans._kernels import LANES, count, read_chunk, reading, write_chunk, writing
+from solvq.rans._bytes import number
+from solvq.rans._kernels import LANES, count, write_chunk, writing
 from solvq.rans._parallel import each
-from solvq.rans._plan import (
-    LONGEST,
-    MOST_CLASSES,
-    MOST_SYMBOLS,
-    SHORTEST,
-    VERSION,
-    Int64,
-    Part,
-    Plan,
-    cut,
-)
-from solvq.rans._tables import read
-
-MOST = 1 << 48  # symbols of a stream
+from solvq.rans._plan import MOST_SYMBOLS, VERSION, Int64, Part, Plan
 
 
 def checked_symbols(symbols: Any, n_symbols: int) -> NDArray[Any]:
@@ -120,7 +107,7 @@ def encode(
     if symbols.ndim != 1:
         raise ValueError(f"symbols have shape {symbols.shape}; give one axis")
     symbols, dense, sizes = _arranged(symbols, classes)
-    head = start(n_symbols, symbols.size, dense)
+    head = preamble(n_symbols, symbols.size, dense)
     if symbols.size == 0:
         return np.frombuffer(head, np.uint8).copy()
     ends = np.cumsum(sizes)
@@ -142,7 +129,7 @@ def encode(
     return np.concatenate([np.frombuffer(head, np.uint8), *body])
 
 
-def start(n_symbols: int, size: int, classes: NDArray[np.uint8] | None) -> bytes:
+def preamble(n_symbols: int, size: int, classes: NDArray[np.uint8] | None) -> bytes:
     """Header of a stream up to the classes of its runs, which are numbered from 0."""
     head = bytes([VERSION]) + number(n_symbols) + number(size)
     if classes is None:
@@ -150,106 +137,6 @@ def start(n_symbols: int, size: int, classes: NDArray[np.uint8] | None) -> bytes
     n_classes = int(classes.max()) + 1
     ids = encode(classes, n_classes, n_jobs=1).tobytes()
     return head + number(classes.size) + number(n_classes) + number(len(ids)) + ids
-
-
-class Header(NamedTuple):
-    """What stands before the words of a stream."""
-
-    n_symbols: int
-    count: int
-    classes: NDArray[Any] | None
-    sizes: list[int]
-
-
-def _header(take: Reader, expected_count: int | None) -> Header:
-    """Read and check a header up to the tables."""
-    version = int(take.take(1)[0])
-    if version != VERSION:
-        raise Damaged(f"version {version}, not {VERSION}")
-    n_symbols, size = take.number(), take.number()
-    if not 1 <= n_symbols <= MOST_SYMBOLS or size > MOST:
-        raise Damaged(f"{size} symbols below {n_symbols}")
-    if expected_count is not None and size != expected_count:
-        raise Damaged(f"{size} symbols where {expected_count} are expected")
-    n_runs = take.number()
-    if n_runs == 0:
-        return Header(n_symbols, size, None, [size])
-    n_classes = take.number()
-    if not 2 <= n_classes <= min(n_runs, MOST_CLASSES) or n_runs > size or size % n_runs:
-        raise Damaged(f"{n_classes} classes of {n_runs} runs of {size} symbols")
-    classes = decode(take.take(take.number()), n_runs, n_jobs=1)
-    runs = counted(classes, max(n_classes, int(classes.max()) + 1))
-    if runs.size != n_classes or not runs.all():
-        raise Damaged("the classes of its runs are not those announced")
-    return Header(n_symbols, size, classes, (runs * (size // n_runs)).tolist())
-
-
-def decode(
-    stream: Any, expected_count: int | None = None, n_jobs: int | None = None
-) -> NDArray[Any]:
-    """Invert `encode`.
-
-    Parameters
-    ----------
-    stream : ndarray of uint8 or bytes
-        What `encode` returned.
-    expected_count : int, optional
-        Number of symbols. Give it wherever the stream comes from outside: a few bytes may stand
-        for any number of equal symbols.
-    n_jobs : int, optional
-        Threads; all processors by default.
-
-    Returns
-    -------
-    ndarray of shape (N,), uint8 if ``n_symbols <= 256``, else uint16
-
-    Raises
-    ------
-    ValueError
-        If the stream is damaged, or holds another number of symbols.
-    """
-    if isinstance(stream, (bytes, bytearray, memoryview)):
-        stream = np.frombuffer(stream, np.uint8)
-    take = Reader(stream)
-    head = _header(take, expected_count)
-    out = np.empty(head.count, np.uint8 if head.n_symbols <= 1 << 8 else np.uint16)
-    if head.count > 0:
-        _fill(take, head, out, n_jobs)
-    take.finish()
-    if head.classes is None:
-        return out
-    order = np.argsort(head.classes, kind="stable")
-    back = np.empty_like(order)
-    back[order] = np.arange(order.size)
-    return np.take(out.reshape(order.size, -1), back, axis=0).reshape(-1)
-
-
-def _fill(take: Reader, head: Header, out: NDArray[Any], n_jobs: int | None) -> None:
-    """Decode the chunks of a stream, in the order of the classes."""
-    frequencies, precisions = read(take.take(take.number()), len(head.sizes), head.n_symbols)
-    chunk = int(take.take(1)[0])
-    if not SHORTEST <= chunk <= LONGEST:
-        raise Damaged(f"chunks of 2**{chunk} symbols")
-    parts = cut(head.sizes, precisions, 1 << chunk)
-    lengths = [take.number() for _ in parts]
-    words = [take.take(2 * length) for length in lengths]
-    tables = [reading(f, bits) for f, bits in zip(frequencies, precisions, strict=True)]
-    for end, size, f in zip(np.cumsum(head.sizes), head.sizes, frequencies, strict=True):
-        if f.max() == f.sum():
-            out[end - size : end] = np.argmax(f)
-
-    def work(items: list[tuple[Part, NDArray[np.uint8]]]) -> list[bool]:
-        room = np.empty(max(raw.size for _, raw in items), np.uint8)
-        done = []
-        for (table, start, stop), raw in items:
-            room[: raw.size] = raw
-            words = room[: raw.size].view("<u2").astype(np.uint16, copy=False)
-            bits = np.uint64(precisions[table])
-            done.append(read_chunk(words, tables[table], bits, out[start:stop]))
-        return done
-
-    if not all(each(work, list(zip(parts, words, strict=True)), n_jobs)):
-        raise Damaged("a chunk does not end where it should")
 
 
 def size_bound(counts: Any, classes: Any = None) -> int:
@@ -281,9 +168,9 @@ def size_bound(counts: Any, classes: Any = None) -> int:
         raise ValueError(
             f"counts have shape {counts.shape}; give ({n_classes}, K) for {n_classes} classes"
         )
-    if table.min() < 0:
-        raise ValueError("counts are negative; give how often each symbol occurs")
-    head = start(table.shape[1], int(table.sum()), None if n_classes == 1 else classes)
+    if table.min() < 0 or (n_classes > 1 and not table.any(axis=1).all()):
+        raise ValueError("counts are negative, or those of a class all zero; give true counts")
+    head = preamble(table.shape[1], int(table.sum()), None if n_classes == 1 else classes)
     if table.sum() == 0:
         return len(head)
     return len(head) + Plan.of([np.asarray(row, np.int64) for row in table]).bound
