@@ -147,3 +147,26 @@ def best_subset(x: Float64, w: Float64, grid: Float64, k: int, allowed: Any = No
             if allowed is None or allowed(set(grid[list(chosen)])):
                 best = min(best, float(losses[:, chosen].min(axis=1).sum()))
     return best
+
+
+def least_bits(counts: list[int], total: int) -> float:
+    """Bits of symbols coded with the best of all positive integers that sum to ``total``."""
+    seen = [c for c in counts if c]
+    best = np.inf
+    for cuts in combinations(range(1, total), len(seen) - 1):
+        parts = np.diff([0, *cuts, total])
+        best = min(best, -sum(c * np.log2(f / total) for c, f in zip(seen, parts, strict=True)))
+    return float(best)
+
+
+def rans_words(symbols: list[int], frequencies: list[int], bits: int, lanes: int) -> list[int]:
+    """Words of 16 bits of interleaved rANS, by its definition, in whole numbers."""
+    starts = [sum(frequencies[:k]) for k in range(len(frequencies))]
+    states, words = [1 << 16] * lanes, []
+    for i in reversed(range(len(symbols))):
+        f, x = frequencies[symbols[i]], states[i % lanes]
+        while x >= f << (32 - bits):
+            words.append(x & 0xFFFF)
+            x >>= 16
+        states[i % lanes] = ((x // f) << bits) + starts[symbols[i]] + x % f
+    return [half for x in states for half in (x & 0xFFFF, x >> 16)] + words[::-1]

@@ -1,5 +1,7 @@
 """Entropy coding of small whole numbers: interleaved rANS with static tables."""
 
-from solvq.rans._stream import decode, encode
+from solvq.rans._classes import class_of_runs
+from solvq.rans._decode import decode
+from solvq.rans._encode import encode, size_bound
 
-__all__ = ["decode", "encode"]
+__all__ = ["class_of_runs", "decode", "encode", "size_bound"]

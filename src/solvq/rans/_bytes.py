@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 LONGEST = 9  # bytes of a number: below 2**63
 
 
-class Damaged(ValueError):
+class DamagedError(ValueError):
     """A stream that cannot be what was written."""
 
     def __init__(self, what: str) -> None:
@@ -35,12 +35,17 @@ class Reader:
         self._stream = stream
         self._place = 0
 
+    @property
+    def left(self) -> int:
+        """Bytes that are left."""
+        return self._stream.size - self._place
+
     def number(self) -> int:
         """Next number.
 
         Raises
         ------
-        Damaged
+        DamagedError
             If the stream ends before it, or it is too long.
         """
         value = 0
@@ -49,18 +54,18 @@ class Reader:
             value |= (byte & 0x7F) << (7 * i)
             if byte < 0x80:
                 return value
-        raise Damaged("a number has too many bytes")
+        raise DamagedError("a number has too many bytes")
 
     def take(self, count: int) -> NDArray[np.uint8]:
         """Next ``count`` bytes, not copied.
 
         Raises
         ------
-        Damaged
+        DamagedError
             If fewer are left.
         """
-        if count > self._stream.size - self._place:
-            raise Damaged("the stream ends too early")
+        if count > self.left:
+            raise DamagedError("the stream ends too early")
         self._place += count
         return self._stream[self._place - count : self._place]
 
@@ -69,8 +74,8 @@ class Reader:
 
         Raises
         ------
-        Damaged
+        DamagedError
             If something is.
         """
-        if self._place != self._stream.size:
-            raise Damaged("bytes are left behind its end")
+        if self.left:
+            raise DamagedError("bytes are left behind its end")

@@ -1,9 +1,10 @@
 """Counts as frequencies that sum to a power of two, at the least cost of coding with them.
 
-For counts ``c`` and a precision of ``bits``, find integers ``f``, at least 1 where ``c`` is positive
-and 0 elsewhere, with ``sum(f) == 2**bits``, that minimise ``-sum(c * log2(f))``. The objective is
-separable and concave in each ``f[i]``, so a choice is optimal if and only if no unit moved from one
-symbol to another gains. A start near the optimum follows from the multiplier of the sum.
+For counts ``c`` and a precision of ``bits``, find integers ``f``, at least 1 where ``c`` is
+positive and 0 elsewhere, with ``sum(f) == 2**bits``, that minimise ``-sum(c * log2(f))``. The
+objective is separable and concave in each ``f[i]``, so a choice is optimal if and only if no unit
+moved from one symbol to another gains. A start near the optimum follows from the multiplier of the
+sum.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from solvq.kernels import kernel
 Int64 = NDArray[np.int64]
 
 MOST_BITS = 16  # of precision, so that a state of 32 bits is refilled by at most one word
-CLOSE = 1e-4  # a finer precision must save this share: coarse tables stay in the fast cache
+FAST_BITS = 12  # of precision: such tables stay in the fastest cache
+CLOSE = 1e-4  # a finer precision must save this share
+COARSE = 8e-3  # bits that a rare symbol costs beyond its logarithm at the finest precision, a
+# quarter of that at the next: the states are then less smooth; somewhat above what was measured
 TABLE_BITS = 2.5  # what the magnitude of a frequency takes in a stored table, about
 
 
@@ -34,7 +38,7 @@ def _start(counts: Int64, price: float, frequencies: Int64) -> tuple[int, int]:
     for i in range(counts.size):
         if counts[i] > 0:
             u = min(price / counts[i], 4.0)
-            f = 1 + max(0, int(math.floor(1.0 / u - 0.5 + u / 12.0)))
+            f = 1 + max(0, math.floor(1.0 / u - 0.5 + u / 12.0))
             frequencies[i] = f
             total += f
             ones += f == 1
@@ -51,7 +55,7 @@ def _margins(count: int, f: int) -> tuple[float, float]:
 
 
 @kernel
-def _move(counts: Int64, frequencies: Int64, margins: Any, i: int, step: int) -> None:
+def _move(counts: Int64, frequencies: Int64, margins: Any, i: Any, step: int) -> None:
     """Give a symbol a unit, or take one."""
     frequencies[i] += step
     margins[0, i], margins[1, i] = _margins(counts[i], frequencies[i])
@@ -99,11 +103,12 @@ def _fit(counts: Int64, bits: int, frequencies: Int64) -> None:
 
 @kernel
 def _bits(counts: Int64, frequencies: Int64, bits: int) -> float:
-    """Bits of the symbols under frequencies of a precision."""
-    total = 0.0
+    """Bits of the symbols under frequencies of a precision, and what the states lose."""
+    total, loss = 0.0, COARSE * 4.0 ** (bits - MOST_BITS)
     for i in range(counts.size):
         if counts[i] > 0:
-            total += counts[i] * (bits - math.log2(frequencies[i]))
+            others = 1.0 - frequencies[i] * 2.0**-bits
+            total += counts[i] * (bits - math.log2(frequencies[i]) + loss * others * others)
     return total
 
 
@@ -145,12 +150,12 @@ def model(counts: Int64) -> tuple[Int64, int]:
     best, bits, chosen = math.inf, 0, counts
     for precision in range(least, MOST_BITS + 1):
         frequencies = fit(counts, precision)
-        size = _bits(counts, frequencies, precision) + _table_bits(frequencies)
-        if size < best * (1.0 - CLOSE):
+        size = coded_bits(counts, frequencies, precision) + _table_bits(frequencies)
+        if size < best * (1.0 if precision <= FAST_BITS else 1.0 - CLOSE):
             best, bits, chosen = size, precision, frequencies
     return chosen, bits
 
 
 def coded_bits(counts: Int64, frequencies: Int64, bits: int) -> float:
-    """Bits of symbols of given counts coded with frequencies of a precision."""
+    """Bits of symbols of given counts coded with frequencies of a precision; no chunk's own."""
     return float(_bits(counts, frequencies, bits))

@@ -22,6 +22,7 @@ from solvq.kernels import kernel
 
 UInt64 = NDArray[np.uint64]
 Words = NDArray[np.uint16]
+Word = Any  # of 64 bits: a state, an entry of a table, a place, here compiled, there NumPy's
 
 LANES = 4
 SHORT = 1024  # symbols below which one state does
@@ -69,7 +70,7 @@ def _fill(frequencies: NDArray[np.int64], bits: int, table: UInt64) -> None:
 
 
 @kernel
-def _push(x: int, multiplier: int, place: int, bits: int) -> int:
+def _push(x: Word, multiplier: Word, place: Word, bits: Word) -> Word:
     """State after a symbol has been taken."""
     f = place >> np.uint64(32)
     quotient = (x * multiplier) >> (np.uint64(32) + bits)
@@ -77,7 +78,7 @@ def _push(x: int, multiplier: int, place: int, bits: int) -> int:
 
 
 @kernel
-def _spill(x: int, place: int, bits: int, words: Words, end: int) -> tuple[int, int]:
+def _spill(x: Word, place: Word, bits: Word, words: Words, end: Word) -> tuple[Word, Word]:
     """State that has room for the symbol, and the end of the free words, one less if one is taken.
 
     The word is written in any case and counted only if it is needed: no branch to mispredict.
@@ -88,11 +89,11 @@ def _spill(x: int, place: int, bits: int, words: Words, end: int) -> tuple[int, 
 
 
 @kernel
-def _write_groups(symbols: Any, table: Writing, state: UInt64, words: Words) -> int:
+def _write_groups(symbols: Any, table: Writing, state: UInt64, words: Words) -> Word:
     """Write groups of `LANES` symbols, the last group first; returns where the words begin."""
     by, at, n = table.multiplier, table.place, table.bits
     x0, x1, x2, x3 = state[0], state[1], state[2], state[3]
-    end = np.int64(words.size)
+    end: Word = np.int64(words.size)
     for group in range(symbols.size // LANES - 1, -1, -1):
         i = LANES * group
         a, b, c, d = symbols[i], symbols[i + 1], symbols[i + 2], symbols[i + 3]
@@ -109,14 +110,14 @@ def _write_groups(symbols: Any, table: Writing, state: UInt64, words: Words) -> 
 
 
 @kernel
-def write_chunk(symbols: Any, table: Writing, words: Words) -> int:
+def write_chunk(symbols: Any, table: Any, words: Words) -> Word:
     """Write symbols to the end of ``words``, of length ``symbols.size + 2 * LANES``.
 
     Returns where the words begin: the final states, then the words that reading takes one by one.
     """
     lanes = LANES if symbols.size >= SHORT else 1
     state = np.full(LANES, LEAST)
-    end = np.int64(words.size)
+    end: Word = np.int64(words.size)
     whole = symbols.size // LANES * LANES if lanes > 1 else 0
     for i in range(symbols.size - 1, whole - 1, -1):
         place, j = table.place[symbols[i]], i % lanes
@@ -132,14 +133,14 @@ def write_chunk(symbols: Any, table: Writing, words: Words) -> int:
 
 
 @kernel
-def _pull(x: int, entry: int, bits: int) -> int:
+def _pull(x: Word, entry: Word, bits: Word) -> Word:
     """State after the symbol of an entry has left."""
     mask = (ONE << bits) - ONE
     return ((entry >> bits) & mask) * (x >> bits) + (entry & mask)
 
 
 @kernel
-def _refill(x: int, words: Words, place: int) -> tuple[int, int]:
+def _refill(x: Word, words: Words, place: Word) -> tuple[Word, Word]:
     """State that is large enough again, and the place of the next word."""
     wider = (x << WORD) | np.uint64(words[place])
     lacks = x < LEAST
@@ -147,7 +148,7 @@ def _refill(x: int, words: Words, place: int) -> tuple[int, int]:
 
 
 @kernel
-def _read_groups(words: Words, table: UInt64, bits: int, state: UInt64, out: Any) -> Any:
+def _read_groups(words: Words, table: UInt64, bits: Word, state: UInt64, out: Any) -> Any:
     """Read groups of `LANES` symbols while there are words for all; how many, and words used."""
     mask, above = (ONE << bits) - ONE, bits + bits
     x0, x1, x2, x3 = state[0], state[1], state[2], state[3]
@@ -171,7 +172,7 @@ def _read_groups(words: Words, table: UInt64, bits: int, state: UInt64, out: Any
 
 
 @kernel
-def read_chunk(words: Words, table: UInt64, bits: int, out: Any) -> bool:
+def read_chunk(words: Words, table: UInt64, bits: Word, out: Any) -> bool:
     """Read symbols; whether the words are what `write_chunk` wrote, as far as can be seen.
 
     Nothing outside the arrays is read or written, whatever the words are.
@@ -184,7 +185,9 @@ def read_chunk(words: Words, table: UInt64, bits: int, out: Any) -> bool:
         state[j] = np.uint64(words[2 * j]) | (np.uint64(words[2 * j + 1]) << WORD)
         if state[j] < LEAST:
             return False
-    mask, i, place = (ONE << bits) - ONE, np.int64(0), np.int64(2 * lanes)
+    mask = (ONE << bits) - ONE
+    i: Word = np.int64(0)
+    place: Word = np.int64(2 * lanes)
     if lanes > 1:
         i, place = _read_groups(words, table, bits, state, out)
     while i < out.size:

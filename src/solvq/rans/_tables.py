@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.kernels import kernel
+from solvq.rans._bytes import DamagedError
 from solvq.rans._frequencies import MOST_BITS
 
 Int64 = NDArray[np.int64]
@@ -164,10 +165,10 @@ def read(data: NDArray[np.uint8], n_tables: int, n_symbols: int) -> tuple[list[I
 
     Raises
     ------
-    ValueError
+    DamagedError
         If the bytes are no such tables.
     """
-    coder = _coder(data, reading=True)
+    coder = _coder(data.copy(), reading=True)  # what is read-only would be compiled once more
     tables: list[Int64] = []
     precisions: list[int] = []
     before = np.empty(0, np.int64)
@@ -175,9 +176,11 @@ def read(data: NDArray[np.uint8], n_tables: int, n_symbols: int) -> tuple[list[I
         bits = int(_number(coder, 0, 5))
         table = np.zeros(n_symbols, np.int64)
         if bits > MOST_BITS or _walk(coder, table, before, bits) != 0:
-            raise ValueError("the coded symbols are damaged: a table of frequencies does not add up")
+            raise ValueError(
+                "the coded symbols are damaged: a table of frequencies does not add up"
+            )
         if bits > 0 and table.max() == 1 << bits:
-            raise ValueError("the coded symbols are damaged: a table leaves nothing to code")
+            raise DamagedError("a table leaves nothing to code")
         tables.append(table)
         precisions.append(bits)
         before = table
