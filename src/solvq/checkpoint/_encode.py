@@ -92,6 +92,14 @@ def _padded(numbers: NDArray[Any], dtype: str) -> NDArray[Any]:
     return np.concatenate([flat, np.repeat(flat[-1:], filled(flat.size, dtype) - flat.size)])
 
 
+def _coded(
+    indices: NDArray[Any], n_values: int, n_rows: int, jobs: int | None
+) -> NDArray[np.uint8]:
+    """Stream of indices; rows of different spread have frequencies of their own."""
+    classes = rans.class_of_runs(indices.reshape(n_rows, -1), n_values, n_jobs=jobs)
+    return rans.encode(indices, n_values, classes if classes.any() else None, jobs)
+
+
 def encode(
     array: NDArray[Any], recipe: Recipe, settings: Settings, weight: Weight, jobs: int | None
 ) -> Encoded:
@@ -110,7 +118,7 @@ def encode(
     if scheme.scales is not None:
         parts.append(_padded(scales, scheme.scale_dtype))
     if settings.entropy:
-        parts.append(rans.encode(solved.indices, scheme.n_values))
+        parts.append(_coded(solved.indices, scheme.n_values, array.shape[0], jobs))
         scheme = replace(scheme, coded=parts[-1].size)
     else:
         parts.append(pack(solved.indices, index_width(scheme.n_values)))
