@@ -90,9 +90,10 @@ def prove(
     """Proof of a tensor of tables; sums in the units of the data, not yet relative.
 
     ``a`` and ``b`` are flat, finite and not empty, ``error`` is the sum of their squared
-    differences. None for a structure without tables.
+    differences. None for a structure without tables, or whose tables would have more than half
+    as many entries as they serve weights: a bound of such says nothing.
     """
-    if structure.n_values is None:
+    if structure.n_values is None or 2 * structure.n_values > structure.length:
         return None
     if structure.per == "tensor":
         values = np.asarray(count_values(b).values, np.float64)

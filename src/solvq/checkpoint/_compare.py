@@ -65,10 +65,9 @@ def measure(a: NDArray[Any], b: NDArray[Any], identical: bool) -> Errors:
         largest = max(largest, float(np.abs(less).max()))
     relative = (error / energy if energy > 0.0 else np.inf) if error > 0.0 else 0.0
     with np.errstate(over="ignore", under="ignore"):
-        sums = (float(np.ldexp(one, 2 * exponent)) for one in (error, energy))
-        return Errors(
-            identical, different, nonfinite, *sums, relative, float(np.ldexp(largest, exponent))
-        )
+        sums = np.ldexp([error, energy], 2 * exponent).tolist()
+        largest = float(np.ldexp(largest, exponent))
+    return Errors(identical, different, nonfinite, sums[0], sums[1], relative, largest)
 
 
 def _proof(
@@ -81,10 +80,8 @@ def _proof(
     proof = prove(a, b, structure, errors.error, n_jobs)
     if proof is None:
         return None
-    return Proof(
-        *(x / energy for x in (errors.error, proof.nearest, proof.recentred)),
-        lower_bound=proof.lower_bound / energy,
-    )
+    sums = (errors.error, proof.nearest, proof.recentred, proof.lower_bound)
+    return Proof(*(one / energy for one in sums))
 
 
 def compare(

@@ -155,8 +155,15 @@ class Difference:
 
     @property
     def gap(self) -> float:
-        """Relative distance of the summed errors of all tables from their bounds; NaN if none."""
-        proved = [(t.proof, t.errors.energy) for t in self.tensors if t.proof and t.errors]
+        """Relative distance of the errors of all free tables from their bounds; NaN if none.
+
+        Grids and scaled tables are left out, since they are cheaper than what bounds them.
+        """
+        proved = [
+            (t.proof, t.errors.energy)
+            for t in self.tensors
+            if t.proof and t.errors and t.structure and t.structure.kind == "table"
+        ]
         error = sum(proof.error * energy for proof, energy in proved)
         bound = sum(proof.lower_bound * energy for proof, energy in proved)
         return gap(error, bound) if proved else math.nan

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from solvq.scalar._kernels import Float64, kernel
 
 MOST_STEPS = 256  # places of an even grid
+ARITHMETIC = 3 * 2.0**-24  # of a range: the roundings of a product and a sum in float32
 DIVISORS = 3  # the step is the least distance of two values, or half or a third of it
 
 
@@ -92,7 +93,7 @@ def find_grids(ordered: Float64, eps: float, counts: NDArray[np.int64], found: A
     places = np.empty(ordered.shape[1], np.int64)
     for r in range(ordered.shape[0]):
         row, gap, step = ordered[r], _gap(ordered[r]), 0.0
-        slack = 1.5 * eps * max(abs(row[0]), abs(row[row.size - 1]))
+        slack = (1.5 * eps + ARITHMETIC) * max(abs(row[0]), abs(row[row.size - 1]))
         if gap == np.inf:
             continue
         for divisor in range(1, DIVISORS + 1):

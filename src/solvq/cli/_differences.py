@@ -106,7 +106,8 @@ def _structure(tensor: TensorDifference) -> str:
 
 def _share(part: float, whole: float) -> str:
     """How much less than the whole a part is, in per cent."""
-    return f"{100.0 * (part / whole - 1.0):+.2f} %" if part < whole else "0"
+    saved = 100.0 * (1.0 - part / whole)
+    return f"-{saved:.2f} %" if saved >= 0.005 else "0"
 
 
 def _figures(tensor: TensorDifference) -> tuple[str, ...]:
