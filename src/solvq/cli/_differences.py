@@ -96,7 +96,7 @@ def _structure(tensor: TensorDifference) -> str:
     if made.kind == "copy":
         return "copy" if tensor.equal else "equal numbers"
     if made.kind == "plain":
-        rounded = made.precision in ("float16", "bfloat16") and tensor.dtypes[0] != tensor.dtypes[1]
+        rounded = made.index_bits * tensor.size < 8 * tensor.nbytes
         return f"{'rounded to ' if rounded else 'dense '}{made.precision}"
     kind = {"table": "", "grid": "grid ", "scaled": "scaled "}[made.kind]
     where = made.per.replace("group:", "")
