@@ -139,8 +139,8 @@ class Difference:
 
     @property
     def relative_error(self) -> float:
-        """Sum of squared errors over the sum of squares of A, over the compared tensors."""
-        errors = [t.errors for t in self.tensors if t.errors is not None]
+        """Sum of squared errors over the sum of squares of A, over the tensors that differ."""
+        errors = [t.errors for t in self.tensors if t.errors and t.errors.n_different]
         error, energy = sum(e.error for e in errors), sum(e.energy for e in errors)
         if error == 0.0:
             return 0.0

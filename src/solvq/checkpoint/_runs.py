@@ -38,6 +38,23 @@ def count_ranks(ordered: NDArray[Any], limit: int, counts: NDArray[np.int64]) ->
 
 
 @kernel
+def count_known(flat: NDArray[Any], values: NDArray[Any], times: NDArray[np.int64]) -> bool:
+    """Add to ``times`` how often each of the ascending ``values`` occurs; False at another one."""
+    for x in flat:
+        low, high = 0, values.size
+        while low < high:
+            middle = (low + high) >> 1
+            if values[middle] < x:
+                low = middle + 1
+            else:
+                high = middle
+        if low == values.size or values[low] != x:
+            return False
+        times[low] += 1
+    return True
+
+
+@kernel
 def take_distinct(ordered: NDArray[Any], tables: Float64) -> None:
     """Write the distinct values of each sorted row; the last one fills the rest."""
     for r in range(ordered.shape[0]):

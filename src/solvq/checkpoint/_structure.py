@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._runs import MOST_STEPS, count_ranks, find_grids
+from solvq.checkpoint._runs import MOST_STEPS, count_known, count_ranks, find_grids
 from solvq.code import index_bits
 from solvq.scalar._kernels import Float64
 
@@ -98,6 +98,10 @@ def count_values(flat: NDArray[Any]) -> Count:
     """Distinct values of an array, by chunks."""
     values, times = sortable(flat[:0]), np.zeros(0, np.int64)
     for _, part in chunks(flat):
+        again = times.copy()
+        if count_known(part.reshape(-1), values, again):
+            times = again
+            continue
         new, often = np.unique(part, return_counts=True)
         merged = np.union1d(values, new)
         if merged.size > MOST:
@@ -233,16 +237,18 @@ class Found(NamedTuple):
 
 
 def _candidates(
-    flat: NDArray[Any], plain: Structure, most: int | None, times: Any
+    flat: NDArray[Any], plain: Structure, most: int | None, times: Any, bits: float
 ) -> Iterator[Structure]:
     """Yield structures of a tensor whose groups have tables or scales of their own.
 
     ``most`` is the largest number of distinct values in a group, None if there are too many.
+    Structures that must take more than ``bits`` are not looked for.
     """
     width = 8 * np.dtype(plain.precision).itemsize
     if most is not None and 2 * most <= plain.length:
         yield _tables(plain, width, most, times)
-    if flat.dtype.kind in "iub":
+    least = index_bits(most or 2) * flat.size + plain.n_tables * width
+    if flat.dtype.kind in "iub" or least >= bits:
         return
     grid = _grid(flat, plain, width)
     if grid is not None:
@@ -276,7 +282,7 @@ def find(flat: NDArray[Any], shape: tuple[int, ...]) -> Found:
         in_row = most if per == "row" else in_row
         tables = -(-size // length)
         plain = Structure("plain", narrow.name, width, per, None, tables, length)
-        for other in _candidates(flat, plain, most, times):
+        for other in _candidates(flat, plain, most, times, best.bits(size)):
             allowed = half if other.kind == "table" else np.inf
             if other.bits(size) < best.bits(size) and other.bits(size) <= allowed:
                 best = other

@@ -21,7 +21,7 @@ class Diff(Command):
     optimum (gap), and what re-assigning weights or re-centring values would take off the error.
     """
 
-    EXAMPLE: ClassVar[str] = "Example: solvq diff model.safetensors other.safetensors"
+    EXAMPLE: ClassVar[str] = "Example: solvq diff model.safetensors small.safetensors --sort error"
 
     a: Annotated[
         Path,
