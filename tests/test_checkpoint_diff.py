@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from solvq.checkpoint import FormatError, TensorDifference, compress, diff
 from solvq.checkpoint._certify import Proof
 from solvq.checkpoint._difference import Errors
-from solvq.checkpoint._runs import add_cells, count_ranks, take_distinct
+from solvq.checkpoint._runs import MOST_STEPS, add_cells, count_ranks, find_grids, take_distinct
 from solvq.checkpoint._structure import Structure
 from solvq.files import json_text
 from solvq.scalar import certificate, quantize, quantize_rows
@@ -108,6 +108,42 @@ def test_cells_are_those_of_a_plain_loop(seed: int, k: int) -> None:
             assert cells[0, r, entries].sum() == own.sum()
             assert cells[1, r, entries].sum() == (a[r, own] - value).sum()
     assert total == pytest.approx(loss)
+
+
+@given(st.integers(0, 10**6), st.booleans())
+def test_grids_are_those_they_were_made_of(seed: int, anchored: bool) -> None:
+    """Places and multiples are counted as drawn; one number off the grid is seen."""
+    rng = np.random.default_rng(seed)
+    places = np.sort(rng.integers(0, 9, (4, 12)), axis=1)
+    places[:, :2], places[:, 2:] = [0, 1], np.maximum(places[:, 2:], 1)
+    low = rng.integers(-9, -4, (4, 1)) if anchored else np.full((4, 1), 0.5)
+    step = rng.uniform(0.1, 9.0, (4, 1))
+    x = step * (places + low)
+    counts, found = np.zeros((2, 2 * MOST_STEPS + 1), np.int64), np.zeros(5, np.int64)
+    assert find_grids(x, 2.0**-52, counts, found)
+    assert counts[0, :9].tolist() == [np.count_nonzero(places == p) for p in range(9)]
+    assert found[0] == places.max() + 1
+    assert found[3] == (0 if anchored else 4)
+    assert found[4] == sum(np.unique(row).size - 2 for row in places)
+    if anchored:
+        multiples = np.where(-low < places[:, -1:] + low, -1, 1) * (places + low)
+        assert (found[1], found[2]) == (multiples.min(), max(0, multiples.max()))
+        for m in np.unique(multiples):
+            assert counts[1, MOST_STEPS + m] == np.count_nonzero(multiples == m)
+    x[2, 1] += 0.3701 * step[2, 0]
+    x[2, 2:] += 3.0 * step[2, 0]
+    assert find_grids(x, 2.0**-52, counts, found) == (np.unique(places[2]).size == 2)
+
+
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu"])
+def test_eight_bit_floats(between: Any, name: str) -> None:
+    dtype = np.dtype(getattr(ml_dtypes, name))
+    small = np.abs(X).astype(dtype)
+    found = between(np.abs(X), small)
+    assert (made(found).kind, found.bits_per_weight) == ("plain", 8)
+    assert errors(found).relative_error == pytest.approx(relative(np.abs(X), small))
+    assert between(small, small).equal
+    assert errors(between(small, np.abs(X))).n_different == errors(found).n_different
 
 
 # Structures

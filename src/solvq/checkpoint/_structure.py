@@ -90,7 +90,7 @@ def sortable(array: NDArray[Any]) -> NDArray[Any]:
     """Same numbers in a dtype of NumPy's own of at least 32 bits for floats."""
     if array.dtype.kind == "b":
         return array.view(np.uint8)
-    narrow = array.dtype.kind not in "iuf" or array.dtype == np.float16
+    narrow = array.dtype.kind not in "iu" and array.dtype.itemsize < 4
     return array.astype(np.float32) if narrow else array
 
 
