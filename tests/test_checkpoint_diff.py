@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from solvq.checkpoint import FormatError, TensorDifference, compress, diff
+from solvq.checkpoint import FormatError, TensorDifference, _certify, compress, diff
 from solvq.checkpoint._certify import Proof
 from solvq.checkpoint._difference import Errors
 from solvq.checkpoint._runs import MOST_STEPS, add_cells, count_ranks, find_grids, take_distinct
@@ -209,6 +209,18 @@ def test_table_of_another_tool_has_the_gap_of_its_certificate(between: Any, dtyp
     rounding = {np.float16: 1e-4, BF16: 1e-2}.get(dtype, 1e-9)
     assert proof(exact).gap < rounding
     assert proof(exact).recentred == pytest.approx(proof(exact).error, rel=rounding)
+
+
+def test_bound_of_a_large_tensor(between: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes from a histogram, is a bound, and close to the exact one."""
+    monkeypatch.setattr(_certify, "LARGE", 10_000)
+    x = X.reshape(-1)
+    table = np.array([-2.0, -0.5, 0.5, 1.5], np.float32)
+    found = proof(between(x, table[np.searchsorted([-1.25, 0.0, 1.0], x)]))
+    exact = certificate(x, table)
+    bound = exact.lower_bound * x.size / float((x.astype(np.float64) ** 2).sum())
+    assert bound * (1 - 1e-5) < found.lower_bound <= bound * (1 + 1e-12)
+    assert found.gap == pytest.approx(exact.gap, rel=1e-4)
 
 
 @pytest.mark.parametrize("k", [4, 16])

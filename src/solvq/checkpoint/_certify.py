@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._runs import add_cells, count_ranks, take_distinct
-from solvq.checkpoint._structure import Structure, chunks, count_values
-from solvq.scalar import certificate, quantize_rows
+from solvq.checkpoint._structure import CHUNK, Structure, chunks, count_values
+from solvq.scalar import Histogram, certificate, quantize_rows
 from solvq.scalar._certificate import gap
 from solvq.scalar._kernels import Float64
+
+LARGE = 1 << 20  # from this many weights on, the bound of one table comes from a histogram
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def _saved(cells: Float64) -> float:
 def _one_table(a: NDArray[Any], b: NDArray[Any], values: Float64) -> tuple[float, float]:
     """Sum of errors to the nearest values of a table, and what its means would save."""
     cells, nearest = np.zeros((2, 1, values.size)), 0.0
-    for (_, x), (_, y) in zip(chunks(a), chunks(b), strict=True):
+    for x, y in zip(chunks(a), chunks(b), strict=True):
         nearest += add_cells(x.reshape(1, -1), y.reshape(1, -1), values[None], cells)
     return nearest, _saved(cells)
 
@@ -67,7 +69,7 @@ def _one_table(a: NDArray[Any], b: NDArray[Any], values: Float64) -> tuple[float
 def _many_tables(a: NDArray[Any], b: NDArray[Any], length: int) -> tuple[float, float]:
     """`_one_table` for groups that have a table each: the values that occur in them."""
     nearest = saved = 0.0
-    for (_, x), (_, y) in zip(chunks(a, length), chunks(b, length), strict=True):
+    for x, y in zip(chunks(a, length), chunks(b, length), strict=True):
         tables = _own_tables(y)
         cells = np.zeros((2, *tables.shape))
         nearest += add_cells(x, y, tables, cells)
@@ -75,10 +77,26 @@ def _many_tables(a: NDArray[Any], b: NDArray[Any], length: int) -> tuple[float, 
     return nearest, saved
 
 
+def _table_bound(a: NDArray[Any], values: Float64) -> float:
+    """Proven least sum of squared errors of one table of as many values.
+
+    Of a large tensor it is that of a histogram of two passes, which need no copy of the tensor
+    and lose about a millionth of the bound.
+    """
+    if a.size < LARGE:
+        return certificate(a, values).lower_bound * a.size
+    histogram = Histogram()
+    for turn in range(2):
+        histogram = histogram.refine(values.size) if turn else histogram
+        for part in chunks(a):
+            histogram.update(part)
+    return histogram.certificate(values).lower_bound * a.size
+
+
 def _bound(a: NDArray[Any], length: int, n_values: int, n_jobs: int | None) -> float:
     """Proven least sum of squared errors of tables of ``n_values`` for groups of weights."""
     total = 0.0
-    for _, part in chunks(a, length):
+    for part in chunks(a, length, 8 * CHUNK):  # several tasks at once
         rows = quantize_rows(part, n_values, n_jobs=n_jobs)
         total += float(rows.lower_bound.sum()) * part.shape[1]
     return total
@@ -97,9 +115,8 @@ def prove(
         return None
     if structure.per == "tensor":
         values = np.asarray(count_values(b).values, np.float64)
-        found = certificate(a, values)
         nearest, saved = _one_table(a, b, values)
-        bound = found.lower_bound * a.size
+        bound = _table_bound(a, values)
     else:
         nearest, saved = _many_tables(a, b, structure.length)
         bound = _bound(a, structure.length, structure.n_values, n_jobs)

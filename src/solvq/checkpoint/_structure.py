@@ -73,17 +73,17 @@ class Count(NamedTuple):
     times: NDArray[np.int64]
 
 
-def chunks(flat: NDArray[Any], length: int = 1) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Yield matrices of whole groups of a flat array, and where each begins.
+def chunks(flat: NDArray[Any], length: int = 1, size: int = CHUNK) -> Iterator[NDArray[Any]]:
+    """Yield matrices of whole groups of a flat array, of about a size.
 
     A last group that is shorter comes alone. Numbers are of dtypes that NumPy can sort quickly.
     """
-    step = max(1, CHUNK // length) * length
+    step = max(1, size // length) * length
     whole = flat.size // length * length
     for start in range(0, whole, step):
-        yield start, sortable(flat[start : min(start + step, whole)]).reshape(-1, length)
+        yield sortable(flat[start : min(start + step, whole)]).reshape(-1, length)
     if whole < flat.size:
-        yield whole, sortable(flat[None, whole:])
+        yield sortable(flat[None, whole:])
 
 
 def sortable(array: NDArray[Any]) -> NDArray[Any]:
@@ -97,7 +97,7 @@ def sortable(array: NDArray[Any]) -> NDArray[Any]:
 def count_values(flat: NDArray[Any]) -> Count:
     """Distinct values of an array, by chunks."""
     values, times = sortable(flat[:0]), np.zeros(0, np.int64)
-    for _, part in chunks(flat):
+    for part in chunks(flat):
         again = times.copy()
         if count_known(part.reshape(-1), values, again):
             times = again
@@ -140,7 +140,7 @@ def count_ranks_by(flat: NDArray[Any], length: int, limit: int) -> tuple[int | N
     """
     limit = min(limit, length)
     counts, most = np.zeros(limit, np.int64), 0
-    for _, part in chunks(flat, length):
+    for part in chunks(flat, length):
         most = max(most, count_ranks(np.sort(part, axis=1), limit, counts))
         if most > limit:
             return None, counts
@@ -164,7 +164,7 @@ def _grid(flat: NDArray[Any], plain: Structure, width: int) -> Structure | None:
     eps = float(ml_dtypes.finfo(plain.precision).eps)
     counts = np.zeros((2, 2 * MOST_STEPS + 1), np.int64)
     found = np.zeros(5, np.int64)
-    for _, part in chunks(flat, plain.length):
+    for part in chunks(flat, plain.length):
         if not find_grids(np.sort(part.astype(np.float64), axis=1), eps, counts, found):
             return None
     places, low, high, missed, evidence = found.tolist()
@@ -209,7 +209,7 @@ def _scaled(flat: NDArray[Any], plain: Structure, width: int, signed: bool) -> S
     """Structure of one table times a scale per group, if there is one."""
     eps = float(ml_dtypes.finfo(plain.precision).eps)
     ends, times = np.zeros(0), np.zeros(0, np.int64)
-    for _, part in chunks(flat, plain.length):
+    for part in chunks(flat, plain.length):
         new, often = np.unique(_levels(part, signed), return_counts=True)
         ends, times = _merged(np.append(ends, new), np.append(times, often), 4.0 * eps)
         spread = float((ends[1::2] - ends[::2]).max())
