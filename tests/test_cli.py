@@ -24,7 +24,7 @@ from solvq.cli._compress import Compress
 from solvq.scalar import METHODS
 
 CHECKPOINTS = ("compress", "decompress", "inspect")
-COMMANDS = (*CHECKPOINTS, "quantize", "train", "eval")
+COMMANDS = (*CHECKPOINTS, "diff", "quantize", "train", "eval")
 NAMES = ("a.weight", "[bold]b[/bold]", "red\x1b[31m\r\nline", "层.ö", "\u202eright-to-left")
 
 

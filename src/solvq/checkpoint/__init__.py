@@ -1,6 +1,8 @@
 """Checkpoints: a model file goes in, a smaller one comes out, with a proof of how good it is."""
 
 from solvq.checkpoint._compress import compress
+from solvq.checkpoint._diff import diff
+from solvq.checkpoint._difference import Difference, TensorDifference
 from solvq.checkpoint._inspect import inspect
 from solvq.checkpoint._plan import Settings
 from solvq.checkpoint._report import Report, TensorReport
@@ -8,12 +10,15 @@ from solvq.checkpoint._restore import decompress, load
 from solvq.files import FormatError
 
 __all__ = [
+    "Difference",
     "FormatError",
     "Report",
     "Settings",
+    "TensorDifference",
     "TensorReport",
     "compress",
     "decompress",
+    "diff",
     "inspect",
     "load",
 ]

@@ -12,6 +12,7 @@ from solvq import __version__
 from solvq.cli._command import Command, ListsMethods
 from solvq.cli._compress import Compress
 from solvq.cli._decompress import Decompress
+from solvq.cli._diff import Diff
 from solvq.cli._eval import Eval
 from solvq.cli._inspect import Inspect
 from solvq.cli._quantize import Quantize
@@ -27,6 +28,8 @@ def _run(command: Command, **_: object) -> None:
         with progress_bar(command.COUNTS_BYTES) as progress:
             shown = command.run(progress)
         show(shown, command.as_json)
+        if code := command.code(shown):
+            raise typer.Exit(code)
 
 
 app = typer.Typer(
@@ -41,6 +44,7 @@ app = typer.Typer(
 app.command("compress", cls=ListsMethods, epilog=Compress.EXAMPLE)(Compress)
 app.command("decompress", epilog=Decompress.EXAMPLE)(Decompress)
 app.command("inspect", epilog=Inspect.EXAMPLE)(Inspect)
+app.command("diff", epilog=Diff.EXAMPLE)(Diff)
 app.command("quantize", cls=ListsMethods, epilog=Quantize.EXAMPLE)(Quantize)
 app.command("train", epilog=Train.EXAMPLE)(Train)
 app.command("eval", epilog=Eval.EXAMPLE)(Eval)

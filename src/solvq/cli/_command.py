@@ -46,6 +46,10 @@ class Command(ABC):
     def run(self, progress: Progress | None) -> Shown:
         """Do the work."""
 
+    def code(self, shown: Shown) -> int:
+        """Exit code after a run without errors."""
+        return 0
+
 
 class ListsMethods(TyperCommand):
     """A command whose help names the methods; only this help page waits for their import."""
