@@ -1,6 +1,7 @@
 """Checkpoints: a model file goes in, a smaller one comes out, with a proof of how good it is."""
 
-from solvq.checkpoint._compress import compress
+from solvq.checkpoint._budget import parse_size
+from solvq.checkpoint._compress import compress, plan
 from solvq.checkpoint._diff import diff
 from solvq.checkpoint._difference import Difference, TensorDifference
 from solvq.checkpoint._inspect import inspect
@@ -21,4 +22,6 @@ __all__ = [
     "diff",
     "inspect",
     "load",
+    "parse_size",
+    "plan",
 ]

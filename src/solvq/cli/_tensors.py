@@ -13,7 +13,7 @@ from solvq.cli._show import printable
 if TYPE_CHECKING:
     from solvq.checkpoint import Report, TensorReport
 
-TITLES = ("values", "bits/weight", "rel. error", "gap", "dtype", "shape", "tensor")
+TITLES = ("values", "bits/weight", "rel. error", "gap", "layout", "dtype", "shape", "tensor")
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,10 @@ def _cells(tensor: TensorReport) -> tuple[str, ...]:
     shape = "x".join(map(str, tensor.shape)) or "scalar"
     about = (tensor.dtype, shape, printable(tensor.name))
     if tensor.n_values is None:
-        return "", "", "", "", *about
+        return "", "", "", "", "", *about
     error, gap = figure(tensor.relative_error), figure(tensor.gap)
-    return str(tensor.n_values), f"{tensor.bits_per_weight:.2f}", error, gap, *about
+    bits = f"{tensor.bits_per_weight:.2f}"
+    return str(tensor.n_values), bits, error, gap, tensor.layout, *about
 
 
 def _table(tensors: Sequence[TensorReport]) -> Iterator[str]:
@@ -58,7 +59,7 @@ def _table(tensors: Sequence[TensorReport]) -> Iterator[str]:
     """
     rows = [_cells(tensor) for tensor in tensors]
     widths = [max(map(len, column)) for column in zip(TITLES, *rows, strict=True)][:-1]
-    figures = sum(widths[:4]) + 2 * 3
+    figures = sum(widths[:5]) + 2 * 4
     yield _line(TITLES, widths)
     for tensor, row in zip(tensors, rows, strict=True):
         line = _line(row, widths)
@@ -84,3 +85,10 @@ def _total(report: Report) -> str:
             f"gap {figure(report.gap)}",
         ]
     return ", ".join([*parts, f"{report.seconds:.1f} s"])
+
+
+def _plan(report: Report) -> str:
+    """How near the plan is to the best of all plans."""
+    loss, bound = report.plan["loss"], report.plan["bound"]
+    what = "bytes" if "max_error" in report.limits else "loss"
+    return f"plan: {what} {loss:.4g}, least possible {bound:.4g}"
