@@ -56,7 +56,7 @@ def worker(task: dict[str, Any]) -> dict[str, Any]:
     """Compress one model by one method, `repeats` times; the figures of the fastest run."""
     folder = Path(task["folder"])
     small, packed = folder / "small.safetensors", folder / "model.solvq.safetensors"
-    settings = {key: task[key] for key in ("n_values", "per", "method")}
+    settings = {key: task[key] for key in ("n_values", "layout", "method")}
     rng = np.random.default_rng(0)
     save_file({"w": rng.standard_normal((64, 64)).astype(np.float32)}, small)
     checkpoint.compress(small, packed, n_jobs=task["threads"], **settings)
@@ -95,7 +95,7 @@ def compare(options: argparse.Namespace, model: Path) -> dict[str, dict[str, Any
                 "folder": folder,
                 "method": method,
                 "n_values": options.n_values,
-                "per": options.per,
+                "layout": options.per,
                 "repeats": options.repeats if method == "optimal" else 1,
                 "threads": options.threads,
             }
@@ -148,7 +148,7 @@ def main() -> int:
     add = command.add_argument
     add("model", nargs="?", type=Path, help=".safetensors or .npz (default: that of make demo)")
     add("--n-values", type=int, default=16, metavar="K", help="table entries (default 16)")
-    add("--per", default="tensor", help="tensor, row or group:N (default tensor)")
+    add("--layout", default="tensor", help="tensor, row or group:N (default tensor)")
     add("--repeats", type=int, default=3, metavar="N", help="runs of ours (default 3)")
     add("--threads", type=int, default=1, metavar="N", help="threads (default 1)")
     add("--json", type=Path, metavar="FILE", help="also write everything to FILE")

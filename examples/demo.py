@@ -75,7 +75,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="distinct values left (default: 16 32)",
     )
     parser.add_argument(
-        "--per",
+        "--layout",
         nargs="+",
         default=["tensor", "row"],
         help="what shares one table of values (default: tensor row)",
@@ -125,7 +125,7 @@ def _round_trip(
     stem = f"g2p-{n_values}-{per}"
     compressed = folder / f"{stem}.solvq.safetensors"
     restored = folder / f"{stem}.restored.safetensors"
-    settings = ("--n-values", str(n_values), "--per", per)
+    settings = ("--n-values", str(n_values), "--layout", per)
     _title(console, f"2. Compress to {n_values} values per {per}")
     _solvq(console, "compress", str(model), "-o", str(compressed), *settings, "--force")
     _title(console, "3. Restore an ordinary file")

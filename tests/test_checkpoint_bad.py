@@ -84,12 +84,12 @@ def test_nonfinite_tensors_are_named_or_kept(tmp_path: Path) -> None:
     bad = np.ones((40, 40), np.float32)
     bad[3, 4], bad[5, 6] = np.nan, np.inf
     model = write(tmp_path / "m.safetensors", WEIGHT | {"bad.weight": bad})
-    for per in ("tensor", "row"):
+    for layout in ("tensor", "row"):
         out = tmp_path / "out.safetensors"
         with pytest.raises(ValueError, match=r"'bad\.weight'.*2 NaN or infinite.*skip"):
-            checkpoint.compress(model, out, per=per)
+            checkpoint.compress(model, out, layout=layout)
         assert not out.exists()
-        report = checkpoint.compress(model, out, per=per, skip_nonfinite=True, force=True)
+        report = checkpoint.compress(model, out, layout=layout, skip_nonfinite=True, force=True)
         assert {t.name: t.kept_because for t in report.tensors}["bad.weight"].startswith("NaN")
         np.testing.assert_array_equal(checkpoint.load(out)["bad.weight"], bad)
         out.unlink()
@@ -118,8 +118,8 @@ def test_existing_output_needs_force(model: Path, tmp_path: Path) -> None:
     [
         ({"n_values": 0}, "n_values is 0"),
         ({"n_values": 65537}, "65536"),
-        ({"per": "column"}, "group:N"),
-        ({"per": "group:0"}, "group:N"),
+        ({"layout": "column"}, "group:N"),
+        ({"layout": "group:0"}, "group:N"),
         ({"method": "magic"}, "optimal"),
         ({"min_size": -1}, "min_size"),
     ],

@@ -432,7 +432,7 @@ def test_dtypes_unknown_to_numpy(tmp_path: Path) -> None:
 def test_compressed_file_on_either_side(tmp_path: Path) -> None:
     """What compress wrote is restored; its gap and bits are those that compress reports."""
     model, small = write(tmp_path / "model.safetensors", tensors()), tmp_path / "small.safetensors"
-    report = compress(model, small, n_values=8, min_size=16, per="row")
+    report = compress(model, small, n_values=8, min_size=16, layout="row")
     found = diff(model, small)
     assert (found.nbytes_a, found.nbytes_b) == (model.stat().st_size, small.stat().st_size)
     told = {t.name: t for t in report.tensors}

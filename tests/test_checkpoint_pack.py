@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from solvq.checkpoint._pack import PAD, gather, pack, packed_size, unpack
+from solvq.checkpoint._layout import layout_of
+from solvq.checkpoint._pack import PAD, gather, multiply, pack, packed_size, unpack
 
 
 def plain_pack(indices: list[int], bits: int) -> bytes:
@@ -35,8 +36,25 @@ def test_large_round_trip(bits: int) -> None:
     np.testing.assert_array_equal(unpack(packed, bits, indices.size), indices)
 
 
-def test_gather_takes_each_run_from_its_own_table() -> None:
-    tables = np.arange(6, dtype=np.uint16).reshape(3, 2)
-    out = np.empty(5, np.uint16)
-    gather(tables, np.array([0, 1, 1, 0, 1], np.uint8), 2, out)
-    assert out.tolist() == [0, 1, 3, 2, 5]
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("tensor", (5,)), ("row", (3, 4)), ("column", (3, 4)), ("rows:2", (5, 3))]
+    + [("group:3", (2, 4)), ("block:2x3", (5, 7)), ("block:9x9", (2, 3)), ("row", (2, 3, 2))],
+)
+def test_gather_and_multiply_take_the_block_of_each_weight(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    layout = layout_of(name, shape)
+    assert layout.size == np.prod(shape)
+    assert layout_of(layout.name, shape) == layout or min(layout[:2]) == 1
+    rng = np.random.default_rng(0)
+    tables = rng.integers(0, 99, (layout.blocks, 3)).astype(np.uint16)
+    indices = rng.integers(0, 3, layout.size).astype(np.uint8)
+    out, values = np.empty(layout.size, np.uint16), np.ones(layout.size)
+    gather(tables, indices, layout, out)
+    multiply(values, np.arange(layout.blocks, dtype=float), layout)
+    for i in range(layout.size):
+        r, c = divmod(i, layout.columns)
+        block = r // layout.height * layout.across + c // layout.width
+        assert out[i] == tables[block, indices[i]]
+        assert values[i] == block

@@ -24,7 +24,8 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_per_tensor_is_quantize(model: Path, tmp_path: Path) -> None:
-    report = checkpoint.compress(model, tmp_path / "out.safetensors", n_values=9)
+    out = tmp_path / "out.safetensors"
+    report = checkpoint.compress(model, out, n_values=9, values="same")
     restored = checkpoint.load(tmp_path / "out.safetensors")
     assert {t.name for t in report.tensors if t.n_values is None} == KEPT
     for name, x in tensors().items():
@@ -33,13 +34,13 @@ def test_per_tensor_is_quantize(model: Path, tmp_path: Path) -> None:
         np.testing.assert_array_equal(restored[name], expected)
 
 
-@pytest.mark.parametrize("per", ["tensor", "row", "group:64", "group:7"])
+@pytest.mark.parametrize("layout", ["tensor", "row", "group:64", "group:7"])
 @pytest.mark.parametrize("n_values", [1, 2, 5, 16])
 def test_decompress_gives_an_ordinary_file(
-    model: Path, tmp_path: Path, per: str, n_values: int
+    model: Path, tmp_path: Path, layout: str, n_values: int
 ) -> None:
     small, back = tmp_path / "small.safetensors", tmp_path / "back.safetensors"
-    report = checkpoint.compress(model, small, n_values=n_values, per=per)
+    report = checkpoint.compress(model, small, n_values=n_values, layout=layout)
     assert checkpoint.decompress(small, back).tensors == report.tensors
     loaded, restored = checkpoint.load(small), load_file(back)
     assert set(loaded) == set(restored) == set(tensors())
@@ -53,14 +54,14 @@ def test_decompress_gives_an_ordinary_file(
 
 def test_figures_are_those_of_the_restored_tensors(model: Path, tmp_path: Path) -> None:
     small = tmp_path / "small.safetensors"
-    for per in ("tensor", "row", "group:50"):
-        report = checkpoint.compress(model, small, per=per, n_values=5, force=True)
+    for layout in ("tensor", "row", "group:50"):
+        report = checkpoint.compress(model, small, layout=layout, n_values=5, force=True)
         restored = checkpoint.load(small)
         for t in report.compressed:
             x = tensors()[t.name].astype(np.float64)
             error = float(((x - restored[t.name].astype(np.float64)) ** 2).sum())
             assert t.relative_error * t.energy == pytest.approx(error, rel=1e-9)
-            assert t.energy == pytest.approx(float((x**2).sum()), rel=1e-12)
+            assert t.energy == pytest.approx(float((x**2).sum()), rel=1e-11)
             assert t.lower_bound <= t.relative_error
         assert report.nbytes_after == small.stat().st_size
         assert report.nbytes_before == model.stat().st_size
@@ -96,7 +97,7 @@ def test_entries_are_aligned_and_plain(model: Path, tmp_path: Path) -> None:
             if name != "__metadata__":
                 assert entry["data_offsets"][0] % sizes[entry["dtype"]] == 0, name
     with safe_open(small, "numpy") as file:
-        assert file.get_tensor("layer.weight:codebook").dtype == np.float32
+        assert file.get_tensor("layer.weight:codebook").dtype == np.float16
         assert file.get_tensor("layer.weight:indices").dtype == np.uint8
 
 
@@ -107,7 +108,7 @@ def test_sizes_are_what_the_bits_say(tmp_path: Path) -> None:
         report = checkpoint.compress(
             model, tmp_path / "s.safetensors", n_values=2**bits, force=True
         )
-        assert report.tensors[0].nbytes_after == x.size * bits // 8 + 4 * 2**bits
+        assert report.tensors[0].nbytes_after == x.size * bits // 8 + max(8, 2 * 2**bits)
 
 
 @pytest.mark.parametrize("pack", ["shards", "npz"])
@@ -120,8 +121,8 @@ def test_other_sources_give_the_same(tmp_path: Path, pack: str) -> None:
         np.savez_compressed(other, **data)  # type: ignore[arg-type]
     else:
         other = write_shards(tmp_path / "folder", data)
-    checkpoint.compress(model, tmp_path / "one.safetensors", per="row")
-    report = checkpoint.compress(other, tmp_path / "two.safetensors", per="row")
+    checkpoint.compress(model, tmp_path / "one.safetensors", layout="row")
+    report = checkpoint.compress(other, tmp_path / "two.safetensors", layout="row")
     one = checkpoint.load(tmp_path / "one.safetensors")
     two = checkpoint.load(tmp_path / "two.safetensors")
     assert set(one) == set(two)
@@ -159,13 +160,16 @@ def test_float8_is_kept_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_threads_change_nothing(model: Path, tmp_path: Path) -> None:
-    def data(n_jobs: int) -> bytes:
-        path = tmp_path / f"{n_jobs}.safetensors"
-        checkpoint.compress(model, path, n_jobs=n_jobs, per="row")
-        raw = path.read_bytes()
-        return raw[8 + int.from_bytes(raw[:8], "little") :]
-
-    assert data(1) == data(3)
+    for settings in ({"layout": "row"}, {"avg_bits": 3.0, "entropy": True}):
+        files = []
+        for n_jobs in (1, 3):
+            path = tmp_path / f"{n_jobs}.safetensors"
+            checkpoint.compress(model, path, n_jobs=n_jobs, force=True, **settings)  # type: ignore[arg-type]
+            files.append(load_file(path))
+            del files[-1]["solvq:manifest"]  # it holds the seconds
+        assert set(files[0]) == set(files[1])
+        for name, one in files[0].items():
+            np.testing.assert_array_equal(one, files[1][name])
 
 
 def test_many_tensors_and_long_names_fit_the_header(tmp_path: Path) -> None:

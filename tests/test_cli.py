@@ -112,8 +112,8 @@ def test_methods_are_the_table(model: Path, tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["--method", "magic"], [*METHODS, "magic"]),
-        (["--per", "column"], ["column", "group:N"]),
-        (["--per", "group:0"], ["group:0"]),
+        (["--layout", "column"], ["column", "group:N"]),
+        (["--layout", "group:0"], ["group:0"]),
         (["--n-values", "0"], ["n_values is 0"]),
         (["--n-values", "70000"], ["65536"]),
         (["--n-values", "8", "--bits", "3"], ["--n-values and --bits exclude each other"]),
@@ -141,7 +141,7 @@ def test_defaults_are_those_of_the_library() -> None:
 
 def test_there_and_back(model: Path, tmp_path: Path) -> None:
     out, back = tmp_path / "out", tmp_path / "back"
-    options = ("--bits", 3, "--per", "row", "--include", "*.*", "--include", "[[]*", "--jobs", 1)
+    options = ("--bits", 3, "--layout", "row", "--include", "*.*", "--include", "[[]*", "--jobs", 1)
     done = run("compress", model, "-o", out, *options, "--exclude", "*ö", "--min-size", 9)
     assert (done.exit_code, done.stderr) == (0, "")
     shown = run("inspect", out, "--certify", model)

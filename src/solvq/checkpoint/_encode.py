@@ -21,7 +21,7 @@ from solvq.scalar._kernels import Float64
 
 CHUNK = 1 << 18
 ROUNDS = 2  # times that scales are fitted to the tables, and tables to the scales
-HARMLESS = 1e-3  # share of the error that rounding the tables to float16 may add
+HARMLESS = 1e-2  # share of the error that rounding the tables to float16 may add
 
 
 class Encoded(NamedTuple):

@@ -18,7 +18,7 @@ from solvq.checkpoint._scales import divided, first_scales, wide
 from solvq.checkpoint._scheme import SCALES, Scheme
 from solvq.checkpoint._solve import Finder, Weight, solve
 from solvq.scalar._counts import solve_counts
-from solvq.scalar._entropy_search import NAT, at_price, entropy
+from solvq.scalar._entropy_search import NAT, cheapest_cells, entropy, grouped
 from solvq.scalar._iteration import unit
 from solvq.scalar._partition import _coarse, group_means
 from solvq.scalar._reduce import Problem, checked, reduce
@@ -26,6 +26,7 @@ from solvq.scalar._reduce import Problem, checked, reduce
 FAMILIES = (("tensor", ""), ("tensor", "row"), ("tensor", "group:64"), ("row", ""))  # of auto
 BITS = range(1, 9)
 RATES = (0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)  # bits per weight of the first prices
+GROUPS, FEWEST_GROUPS, MOST_GROUPS = 64, 512, 1 << 13  # per cell, and in all, at a price
 CELLS = 1 << 15  # groups of neighbouring values that curves are computed on
 SAMPLE = 1 << 16  # weights that curves with many tables are computed on
 HEAVY = 0.5  # bytes of tables, over those of indices, beyond which many tables are not tried
@@ -122,9 +123,9 @@ class Priced(Candidates):
             self._append(1, 1.0, LEAST, 0.0)
             return
         u = self._unit = unit(self._cells.problem)
-        spread = 2.0 * _spread(u.values, u.weights)
+        self._spread = 2.0 * _spread(u.values, u.weights)
         for rate in RATES:
-            self._add(spread * 4.0**-rate)
+            self._add(self._spread * 4.0**-rate)
 
     def _alpha(self, price: float) -> float:
         """Price of a bit in the units of the tensor's squared errors, from one of a nat."""
@@ -135,7 +136,9 @@ class Priced(Candidates):
     def _add(self, price: float) -> None:
         """Add the option of a price of a nat, in the units of the problem."""
         problem, u = self._cells.problem, self._unit
-        cells, _ = at_price(u.values, u.weights, price)
+        rate = 0.5 * float(np.log2(max(1.0, self._spread / price)))
+        groups = int(min(MOST_GROUPS, max(FEWEST_GROUPS, GROUPS * 2.0**rate)))
+        cells = cheapest_cells(grouped(u.values, u.weights, groups), price)
         loss = group_means(problem.values, problem.weights, cells.breaks)[1]
         bits = entropy(np.add.reduceat(u.weights, cells.breaks[:-1]))
         coded = (1.0 + SPARE) * self._size * bits / 8.0 + cells.number + LEAST

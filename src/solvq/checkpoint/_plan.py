@@ -61,7 +61,7 @@ class Settings:
     values : str, default "auto"
         What table entries are stored in: ``float16``, ``bfloat16``, ``e4m3``, ``int8`` (these are
         optimal under the restriction), the ``same`` as the tensor, or ``auto``: float16 for wider
-        tensors where that adds at most a thousandth to the error.
+        tensors where that adds at most a hundredth to the error.
     method : str, default "optimal"
         Name in `solvq.scalar.METHODS`.
     entropy : bool, default False

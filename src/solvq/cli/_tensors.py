@@ -31,6 +31,8 @@ class Tensors:
         """Yield the table of tensors, and the total."""
         if self.listed:
             yield from _table(self.report.tensors)
+        if self.report.plan:
+            yield _plan(self.report)
         yield _total(self.report)
 
 
@@ -90,5 +92,6 @@ def _total(report: Report) -> str:
 def _plan(report: Report) -> str:
     """How near the plan is to the best of all plans."""
     loss, bound = report.plan["loss"], report.plan["bound"]
-    what = "bytes" if "max_error" in report.limits else "loss"
-    return f"plan: {what} {loss:.4g}, least possible {bound:.4g}"
+    limits = (report.settings.get(name) for name in ("max_error", "max_tensor_error"))
+    what = "loss" if all(limit is None for limit in limits) else "bytes"
+    return f"plan: {what} {loss:.6g}, no plan has less than {bound:.6g}"
