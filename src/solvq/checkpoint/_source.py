@@ -11,7 +11,7 @@ from solvq.checkpoint._source_npz import NpzSource
 from solvq.checkpoint._source_onnx import OnnxSource
 from solvq.checkpoint._source_safetensors import SafetensorsSource
 from solvq.checkpoint._source_torch import TorchSource
-from solvq.checkpoint._torch_file import is_legacy
+from solvq.checkpoint._torch_file import SNIFFED, is_legacy
 from solvq.files import FormatError
 
 READERS: dict[str, Callable[[Path], Source]] = {
@@ -61,7 +61,7 @@ def open_source(path: Path) -> Source:
 def _content(path: Path) -> tuple[str, tuple[Callable[[Path], Source], ...]] | None:
     """What a file looks like by its first bytes, and the readers that it may be for."""
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(SNIFFED)
     if start[:4] == b"PK\x03\x04":
         return "a zip archive, as torch (.pt) and NumPy (.npz) write", (TorchSource, NpzSource)
     if is_legacy(start):

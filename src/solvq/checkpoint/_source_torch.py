@@ -84,9 +84,7 @@ class TorchSource(Source):
         if raw.ctypes.data % dtype.alignment:
             raw = raw.copy()
         strides = tuple(step * tensor.itemsize for step in tensor.strides)
-        view = np.lib.stride_tricks.as_strided(
-            raw.view(dtype), tensor.shape, strides, writeable=False
-        )
+        view = np.ndarray(tensor.shape, dtype, raw, strides=strides)
         return np.asarray(view, order="C")
 
 

@@ -14,7 +14,8 @@ from solvq.checkpoint._torch_pickle import read_pickle
 from solvq.files import FormatError
 
 MAGIC = 0x1950A86A20F9469CFC6C
-LEGACY_START = b"\x8a\x0a" + MAGIC.to_bytes(10, "little")  # after the pickle's protocol
+LEGACY_START = b"\x8a\x0a" + MAGIC.to_bytes(10, "little")
+SNIFFED = 32  # bytes in which that stands, behind the pickle's protocol and frame
 LEGACY_PROTOCOL = 1001
 VERSIONS = range(1, 11)
 LOCAL_HEADER = 30  # bytes before a member's name
@@ -31,7 +32,7 @@ class TorchFile(NamedTuple):
 
 def is_legacy(start: bytes) -> bool:
     """Whether a file that begins so is one of the older format, before zip archives."""
-    return start[:1] == b"\x80" and start[2:14] == LEGACY_START
+    return start[:1] == b"\x80" and LEGACY_START in start
 
 
 def read_torch_file(path: Path) -> TorchFile:
@@ -45,7 +46,7 @@ def read_torch_file(path: Path) -> TorchFile:
         If it cannot be read.
     """
     with path.open("rb") as file:
-        start = file.read(16)
+        start = file.read(SNIFFED)
         if start[:4] == b"PK\x03\x04":
             return _read_zip(path, file)
         if not start:
@@ -90,7 +91,9 @@ def _read_zip(path: Path, file: IO[bytes]) -> TorchFile:
     homes = [name.removesuffix("/data.pkl") for name in members if name.endswith("/data.pkl")]
     homes = [home for home in homes if "/" not in home]
     if len(homes) != 1:
-        raise FormatError(f"{path}: not a torch checkpoint (no data.pkl in the zip archive)")
+        raise FormatError(
+            f"{path}: not a torch checkpoint (no data.pkl in it; is it NumPy's .npz?)"
+        )
     home = homes[0] + "/"
     if f"{home}constants.pkl" in members or any(n.startswith(f"{home}code/") for n in members):
         raise FormatError(f"{path}: is a TorchScript archive, a program; {SAVE_AGAIN}")
