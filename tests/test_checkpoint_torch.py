@@ -27,15 +27,13 @@ from solvq.checkpoint import FormatError
 from solvq.checkpoint._source import open_source
 from solvq.checkpoint._source_base import Source
 from solvq.checkpoint._source_torch import TorchSource
+from solvq.checkpoint._torch_pickle import _ACTIONS, PLAIN
+from solvq.checkpoint._torch_tensors import DTYPES
 
 torch = pytest.importorskip("torch")
 
 FORMATS = {"zip": True, "legacy": False}
 both = pytest.mark.parametrize("new", FORMATS.values(), ids=FORMATS)
-DTYPES = (
-    "float64 float32 float16 bfloat16 complex64 int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
-    "bool float8_e4m3fn float8_e5m2 float8_e8m0fnu"
-).split()
 
 
 def saved(path: Path, value: Any, new: bool = True, **options: Any) -> Path:
@@ -104,7 +102,7 @@ def test_layouts_of_tensors(tmp_path: Path, new: bool) -> None:
 
 
 @both
-@pytest.mark.parametrize("name", DTYPES)
+@pytest.mark.parametrize("name", [name.removeprefix("torch.") for name in DTYPES])
 def test_dtypes(tmp_path: Path, new: bool, name: str) -> None:
     """Every dtype that safetensors can hold, also as a view that begins within its storage."""
     x = torch.arange(24).reshape(4, 6).to(torch.float32).to(getattr(torch, name))
@@ -374,14 +372,21 @@ def test_lying_archives(tmp_path: Path) -> None:
         file.writestr("a/data.pkl", GOOD)
     assert "stands twice" in refusal(path)
     raw = archive(path, GOOD).read_bytes()
-    place = raw.rindex(b"PK\x01\x02")
-    for field, value in ((20, 2**31), (24, 2**31), (42, 2**31), (8, 1), (10, 12)):
+    path.write_bytes(raw[:40] + raw[60:])
+    assert "outside the file" in refusal(path)
+    place = raw.index(b"PK\x01\x02")
+    changes = {
+        "too many for": (24, struct.pack("<I", 2**31)),
+        "outside the file": (42, struct.pack("<I", 2**31)),
+        "is not where": (42, struct.pack("<I", 7)),
+        "is encrypted": (8, struct.pack("<H", 1)),
+        "packed with method": (10, struct.pack("<H", 12)),
+    }
+    for words, (field, value) in changes.items():
         lying = bytearray(raw)
-        lying[place + field : place + field + 2] = struct.pack("<I", value)[2 * (value > 2**16) :][
-            :2
-        ]
+        lying[place + field : place + field + len(value)] = value
         path.write_bytes(lying)
-        refusal(path)
+        assert words in refusal(path)
 
 
 def test_other_files_say_what_they_are(tmp_path: Path) -> None:
@@ -424,8 +429,8 @@ def test_damaged_files(
     path.write_bytes(raw[: len(raw) - cut])
     try:
         source = TorchSource(path)
-    except FormatError as error:
-        assert str(error).startswith(f"{path}: ")
+    except FormatError:
+        refusal(path)
         return
     for name, entry in source.entries.items():
         assert source.raw(name).nbytes == entry.nbytes
@@ -435,7 +440,8 @@ def test_torch_is_not_imported(tmp_path: Path) -> None:
     """Reading a file of torch does not need torch."""
     path = saved(tmp_path / "a.pt", {"w": torch.ones(2, dtype=torch.bfloat16)})
     code = (
-        "import sys\nfrom pathlib import Path\nfrom solvq.checkpoint._source_torch import TorchSource\n"
+        "import sys\nfrom pathlib import Path\n"
+        "from solvq.checkpoint._source_torch import TorchSource\n"
         f"print(TorchSource(Path({str(path)!r})).array('w'), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -444,7 +450,5 @@ def test_torch_is_not_imported(tmp_path: Path) -> None:
 
 def test_instructions_are_those_of_pickletools() -> None:
     """Every instruction that is allowed exists."""
-    from solvq.checkpoint import _torch_pickle as machine
-
     known = {opcode.name for opcode in pickletools.opcodes}
-    assert set(machine.PLAIN) | set(machine._ACTIONS) <= known
+    assert PLAIN | set(_ACTIONS) <= known

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
 
+from solvq.checkpoint._source_base import reason
 from solvq.files import FormatError
 
 DAMAGE = (
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
@@ -43,7 +46,7 @@ def open_archive(path: Path) -> tuple[zipfile.ZipFile, dict[str, zipfile.ZipInfo
     try:
         archive = zipfile.ZipFile(path)
     except DAMAGE as error:
-        raise FormatError(f"{path}: not a valid zip archive ({error})") from None
+        raise FormatError(f"{path}: not a valid zip archive ({reason(error)})") from None
     members = {member.filename: member for member in archive.infolist()}
     if len(members) != len(archive.infolist()):
         raise FormatError(f"{path}: a name stands twice in the archive")
@@ -61,8 +64,8 @@ def _check(path: Path, member: zipfile.ZipInfo, size: int) -> None:
     ratios = {zipfile.ZIP_STORED: 1, zipfile.ZIP_DEFLATED: DEFLATE_RATIO}
     if member.compress_type not in ratios:
         raise FormatError(f"{what} is packed with method {member.compress_type}; use deflate")
-    if member.header_offset + member.compress_size > size:
-        raise FormatError(f"{what} reaches beyond the end of the file")
+    if member.header_offset < 0 or member.header_offset + member.compress_size > size:
+        raise FormatError(f"{what} lies outside the file")
     if member.file_size > member.compress_size * ratios[member.compress_type]:
         raise FormatError(
             f"{what} says it holds {member.file_size} bytes, "

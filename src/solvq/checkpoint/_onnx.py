@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._container import ALIGN, NUMPY_DTYPES
+from solvq.checkpoint._source_base import reason
 from solvq.files import FormatError, check_target, replacing
 
 ArrayOf = Callable[[str], NDArray[Any]]
@@ -65,7 +66,7 @@ def parse_model(data: bytes, path: Path) -> Any:
     try:
         model = onnx.ModelProto.FromString(data)
     except (message.DecodeError, RecursionError, ValueError) as error:
-        raise FormatError(f"{path}: not a valid ONNX model ({error})") from None
+        raise FormatError(f"{path}: not a valid ONNX model ({reason(error)})") from None
     if model.ir_version < 1 or not model.HasField("graph"):
         raise FormatError(f"{path}: not a valid ONNX model (no version or no graph)")
     return model
@@ -75,20 +76,27 @@ def model_tensors(model: Any) -> Iterator[tuple[str, Any]]:
     """Tensors of a model, those of subgraphs and functions under ``scope/name``."""
     yield from _in_graph(model.graph, "")
     for function in model.functions:
-        yield from _in_nodes(function.node, f"{function.domain}.{function.name}/")
+        yield from _in_nodes(function.node, f"{_text(function.domain)}.{_text(function.name)}/")
+
+
+def _text(name: str | bytes) -> str:
+    """A name of a model, which protobuf gives as bytes if they are no text."""
+    if isinstance(name, bytes):
+        raise FormatError(f"it has a damaged name, {name[:100]!r}")
+    return name
 
 
 def _in_graph(graph: Any, scope: str) -> Iterator[tuple[str, Any]]:
     for tensor in graph.initializer:
-        yield scope + tensor.name, tensor
+        yield scope + _text(tensor.name), tensor
     yield from _in_nodes(graph.node, scope)
 
 
 def _in_nodes(nodes: Iterable[Any], scope: str) -> Iterator[tuple[str, Any]]:
     for node in nodes:
-        output = node.output[0] if node.output else node.name
+        output = _text(node.output[0] if node.output else node.name)
         for attribute in node.attribute:
-            inner = f"{scope}{output}/{attribute.name}"
+            inner = f"{scope}{output}/{_text(attribute.name)}"
             if node.op_type == "Constant" and attribute.HasField("t"):
                 yield scope + output, attribute.t
             elif attribute.type == GRAPH:
@@ -133,7 +141,7 @@ def outer_file(tensor: Any, folder: Path) -> tuple[Path, int]:
     FormatError
         If the file lies outside the folder, is missing, or too short.
     """
-    said = {entry.key: entry.value for entry in tensor.external_data}
+    said = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
     location = said.get("location", "")
     if not location or "\0" in location or Path(location).is_absolute():
         raise FormatError(f"has its values in the file {location!r}, which cannot be")
@@ -185,29 +193,29 @@ def write_onnx(skeleton: bytes, arrays: ArrayOf, path: Path, *, force: bool = Fa
     check_target(path, force)
     model = parse_model(skeleton, path)
     tensors = [(name, x) for name, x in model_tensors(model) if x.data_type in DTYPES]
-    large = len(skeleton) + sum(tensor_length(x) for _, x in tensors) > LARGEST
-    with replacing(path) as part:
-        if large:
-            _write_beside(tensors, arrays, path.with_name(path.name + ".data"), force)
-        else:
+    beside = path.with_name(f"{path.name}.data")
+    if len(skeleton) + sum(tensor_length(x) for _, x in tensors) <= LARGEST:
+        with replacing(path) as part:
             for name, tensor in tensors:
                 tensor.raw_data = _checked(name, tensor, arrays(name)).tobytes()
+            part.write_bytes(model.SerializeToString())
+        return
+    check_target(beside, force)
+    with replacing(beside) as values, replacing(path) as part:
+        with values.open("wb") as file:
+            for name, tensor in tensors:
+                _move_out(tensor, _checked(name, tensor, arrays(name)), file, beside.name)
         part.write_bytes(model.SerializeToString())
 
 
-def _write_beside(tensors: list[tuple[str, Any]], arrays: ArrayOf, path: Path, force: bool) -> None:
-    """Write the values of tensors to a file of their own, and let the tensors say where."""
-    check_target(path, force)
-    with replacing(path) as part, part.open("wb") as file:
-        for name, tensor in tensors:
-            start = -(-file.tell() // ALIGN) * ALIGN
-            file.seek(start)
-            file.write(_checked(name, tensor, arrays(name)).data)
-            tensor.data_location = EXTERNAL
-            place = {"location": path.name, "offset": start, "length": tensor_length(tensor)}
-            for key, value in place.items():
-                tensor.external_data.add(key=key, value=str(value))
-        file.truncate()
+def _move_out(tensor: Any, values: NDArray[np.uint8], file: BinaryIO, location: str) -> None:
+    """Append values to a file, and let their tensor say where they are."""
+    file.write(bytes(-file.tell() % ALIGN))
+    place = {"location": location, "offset": file.tell(), "length": values.size}
+    file.write(values.data)
+    tensor.data_location = EXTERNAL
+    for key, value in place.items():
+        tensor.external_data.add(key=key, value=str(value))
 
 
 def _checked(name: str, tensor: Any, array: NDArray[Any]) -> NDArray[np.uint8]:

@@ -54,3 +54,8 @@ def listed(names: list[str]) -> str:
     """A few names of a list, and how many more there are."""
     few = ", ".join(names[:5])
     return few if len(names) <= 5 else f"{few} and {len(names) - 5} more"
+
+
+def reason(error: BaseException) -> str:
+    """Message of an error, short enough for a line."""
+    return " ".join(str(error).split())[:200]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._source_base import Source, listed
+from solvq.checkpoint._source_base import Source, listed, reason
 from solvq.checkpoint._source_safetensors import SafetensorsSource
 from solvq.checkpoint._source_torch import TorchSource
 from solvq.files import FormatError
@@ -106,7 +106,7 @@ def _parts(folder: Path, layout: Layout) -> list[Source]:
     except FormatError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise FormatError(f"{index}: not a valid index ({error})") from None
+        raise FormatError(f"{index}: not a valid index ({reason(error)})") from None
     parts = []
     for name in names:
         if not (folder / name).is_file():

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from solvq.checkpoint._archive import DAMAGE, open_archive
 from solvq.checkpoint._container import NAMES, Entry
-from solvq.checkpoint._source_base import Source, listed
+from solvq.checkpoint._source_base import Source, listed, reason
 from solvq.files import FormatError
 
 
@@ -40,8 +40,10 @@ class NpzSource(Source):
                     read = np.lib.format.read_array_header_1_0
                 shape, _, dtype = read(file)
                 start = file.tell()
-        except DAMAGE as error:
-            raise FormatError(f"{self.path}: array {name!r} cannot be read ({error})") from None
+        except (*DAMAGE, MemoryError) as error:  # Python's parser raises both
+            raise FormatError(
+                f"{self.path}: array {name!r} cannot be read ({reason(error)})"
+            ) from None
         native = dtype.newbyteorder("=")
         if native not in NAMES:
             raise FormatError(
@@ -59,5 +61,7 @@ class NpzSource(Source):
                 array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
                 file.read(1)  # at the end the archive compares its checksum
         except DAMAGE as error:
-            raise FormatError(f"{self.path}: array {name!r} cannot be read ({error})") from None
+            raise FormatError(
+                f"{self.path}: array {name!r} cannot be read ({reason(error)})"
+            ) from None
         return np.asarray(array, array.dtype.newbyteorder("="), order="C")

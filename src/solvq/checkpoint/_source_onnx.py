@@ -42,7 +42,18 @@ class OnnxSource(Source):
         self._inner: dict[str, NDArray[np.uint8]] = {}
         self._outer: dict[str, tuple[Path, int]] = {}
         model = parse_model(path.read_bytes(), path)
-        left: list[str] = []
+        try:
+            left = self._take_all(model)
+        except FormatError as error:
+            raise FormatError(f"{path}: {error}") from None
+        files = {path, *(file for file, _ in self._outer.values())}
+        self.nbytes = sum(file.stat().st_size for file in files)
+        self.skeleton = model.SerializeToString()
+        self.notes = (f"left in the graph: {listed(left)}",) if left else ()
+
+    def _take_all(self, model: Any) -> list[str]:
+        """Move all values out of the model that can be; names of tensors that stay."""
+        left = []
         for name, tensor in model_tensors(model):
             try:
                 if tensor.data_type in DTYPES:
@@ -52,11 +63,8 @@ class OnnxSource(Source):
                 else:
                     left.append(name)
             except FormatError as error:
-                raise FormatError(f"{path}: tensor {name!r} {error}") from None
-        files = {path, *(file for file, _ in self._outer.values())}
-        self.nbytes = sum(file.stat().st_size for file in files)
-        self.skeleton = model.SerializeToString()
-        self.notes = (f"left in the graph: {listed(left)}",) if left else ()
+                raise FormatError(f"tensor {name!r} {error}") from None
+        return left
 
     def _take(self, name: str, tensor: Any) -> None:
         """Move a tensor's values out of the model."""

@@ -13,6 +13,7 @@ import pickletools
 from collections.abc import Callable
 from typing import IO, Any, NamedTuple
 
+from solvq.checkpoint._source_base import reason
 from solvq.checkpoint._torch_globals import Inert, call, fill, find
 from solvq.checkpoint._torch_tensors import Storage, make_storage
 from solvq.files import FormatError
@@ -61,7 +62,7 @@ def read_pickle(file: IO[bytes]) -> Pickled:
     except FormatError:
         raise
     except BROKEN as error:
-        raise FormatError(f"its pickle is damaged ({error})") from None
+        raise FormatError(f"its pickle is damaged ({reason(error)})") from None
     return Pickled(result, machine.storages)
 
 
