@@ -145,6 +145,20 @@ def test_tensors_go_back(path: Path, tmp_path: Path) -> None:
     assert not np.array_equal(outputs(back), outputs(path))
 
 
+def test_lists_of_graphs_and_empty_tensors(tmp_path: Path) -> None:
+    """A node with several graphs numbers them; a tensor without values has none."""
+    node = helper.make_node("Many", [], ["out"], domain="own")
+    graphs = [branch(f"b{i}", SHIFT + i, "w") for i in range(2)]
+    node.attribute.append(helper.make_attribute("parts", graphs))
+    empty = numpy_helper.from_array(np.empty((0, 3), "f4"), "empty")
+    result = helper.make_model(helper.make_graph([node], "g", [], [], [empty]))
+    onnx.save(result, tmp_path / "m.onnx")
+    source = open_source(tmp_path / "m.onnx")
+    assert source.array("empty").shape == (0, 3)
+    for i in range(2):
+        np.testing.assert_array_equal(source.array(f"out/parts.{i}/w"), SHIFT + i)
+
+
 def test_large_models_get_a_second_file(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

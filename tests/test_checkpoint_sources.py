@@ -41,6 +41,8 @@ def test_every_suffix_is_told(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     line = refusal(tmp_path / "model.gguf")
     assert all(suffix in line for suffix in READERS)
+    with pytest.raises(FileNotFoundError, match=r"none\.pt"):
+        open_source(tmp_path / "none.pt")
     os.mkfifo(tmp_path / "pipe.pt")
     assert "not an ordinary file" in refusal(tmp_path / "pipe.pt")
 

@@ -140,13 +140,14 @@ def _flat(root: Any) -> tuple[dict[str, Tensor], list[str]]:
     """Tensors by dotted names, and the names of what is none."""
     tensors: dict[str, Tensor] = {}
     odd = []
-    for name, leaf in _leaves(root):
+    for path, leaf in _leaves(root):
+        name = path or "tensor"
         if not isinstance(leaf, Tensor):
-            odd.append(name or "object")
+            odd.append(name)
         elif name in tensors:
             raise FormatError(f"two tensors would be named {name!r}")
         else:
-            tensors[name or "tensor"] = leaf
+            tensors[name] = leaf
     return tensors, odd
 
 
