@@ -2,12 +2,13 @@
 
 from solvq.checkpoint._budget import parse_size
 from solvq.checkpoint._compress import compress, plan
+from solvq.checkpoint._decompress import decompress
 from solvq.checkpoint._diff import diff
 from solvq.checkpoint._difference import Difference, TensorDifference
 from solvq.checkpoint._inspect import inspect
 from solvq.checkpoint._plan import Settings
 from solvq.checkpoint._report import Report, TensorReport
-from solvq.checkpoint._restore import decompress, load
+from solvq.checkpoint._restore import load
 from solvq.files import FormatError
 
 __all__ = [

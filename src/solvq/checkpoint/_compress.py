@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from solvq.checkpoint._carry import check_output, output
 from solvq.checkpoint._container import SafetensorsWriter
 from solvq.checkpoint._importance import Importance
 from solvq.checkpoint._job import Job, Progress
@@ -18,7 +19,7 @@ from solvq.checkpoint._restore import Compressed
 from solvq.checkpoint._schema import KEY
 from solvq.checkpoint._source import open_source
 from solvq.checkpoint._write import finish, reserved, write_tensors
-from solvq.files import FormatError, check_target
+from solvq.files import FormatError
 
 ROUNDS = 6  # files written at most until one keeps to the budget, and closely
 SAFE = 0.9995  # by which the next one aims lower where one was too large
@@ -70,6 +71,24 @@ def plan(
     return planner.report(planner.plan(1.0), time.perf_counter() - started)
 
 
+def _written(job: Job, target: Path, started: float, progress: Progress | None) -> None:
+    """Write files until one keeps to the budget."""
+    planner, aim = Planner(job, progress), 1.0
+    for turn in range(ROUNDS):
+        chosen = planner.plan(aim)
+        recipes = chosen.recipes or job.recipes
+        with SafetensorsWriter(target, reserved(job, recipes)) as writer:
+            found = write_tensors(writer, job, recipes, progress)
+            seconds = time.perf_counter() - started
+            packed = planner.manifest(found, chosen, seconds).packed()
+            used = planner.used(found, writer.nbytes + packed.size)
+            if used <= 1.0 and (turn or used >= 1.0 - WASTE or not job.settings.entropy):
+                finish(writer, job, packed)
+                return
+        aim *= (1.0 if used < 1.0 else SAFE) / used
+    raise ValueError(f"no file kept to the budget in {ROUNDS} tries; give a little more")
+
+
 def compress(
     src: str | os.PathLike[str],
     dst: str | os.PathLike[str],
@@ -90,10 +109,11 @@ def compress(
     Parameters
     ----------
     src : path
-        ``.safetensors`` file, folder with ``model.safetensors.index.json``, or another format that
-        `solvq.checkpoint` reads.
+        ``.safetensors``, ``.npz``, ``.onnx``, or ``.pt``, ``.pth``, ``.bin`` of torch (read without
+        running anything), or a folder as Hugging Face lays it out, also sharded.
     dst : path
-        Output, one plain safetensors file; it appears whole or not at all.
+        Output, one plain safetensors file; for a folder a folder, with the files that go along,
+        unless it is named ``.safetensors``. It appears whole or not at all.
     skip_nonfinite : bool, default False
         Keep tensors with NaN or infinite values as they are instead of stopping.
     importance : path, optional
@@ -128,20 +148,7 @@ def compress(
     started = time.perf_counter()
     job = _opened(src, importance, skip_nonfinite, n_jobs, settings)
     target = Path(dst)
-    check_target(target, force)
-    planner, aim = Planner(job, progress), 1.0
-    for turn in range(ROUNDS):
-        chosen = planner.plan(aim)
-        recipes = chosen.recipes or job.recipes
-        with SafetensorsWriter(target, reserved(job, recipes)) as writer:
-            found = write_tensors(writer, job, recipes, progress)
-            seconds = time.perf_counter() - started
-            packed = planner.manifest(found, chosen, seconds).packed()
-            used = planner.used(found, writer.nbytes + packed.size)
-            if used <= 1.0 and (turn or used >= 1.0 - WASTE or not job.settings.entropy):
-                finish(writer, job, packed)
-                break
-        aim *= (1.0 if used < 1.0 else SAFE) / used
-    else:
-        raise ValueError(f"no file kept to the budget in {ROUNDS} tries; give a little more")
-    return Compressed(target).report()
+    check_output(job.source.path, target, force)
+    with output(job.source.path, target, job.source.companions) as file:
+        _written(job, file, started, progress)
+        return Compressed(file).report()

@@ -115,14 +115,17 @@ class Planner:
         """Most bytes of a file of the plan beside its compressed tensors."""
         job = self.job
         kept = sum(e.nbytes for name, e in job.entries.items() if name not in plan.options)
+        kept += len(job.source.skeleton or b"")
         packed = self.manifest(self._described(plan), plan, 0.123456789012).packed()
         return 8 + reserved(job, plan.recipes) + kept + int(SPARE * packed.size) + BYTES
 
     def manifest(self, found: dict[str, Description], plan: Plan, seconds: float) -> Manifest:
         """Manifest of a file of the plan."""
         figures = {"loss": plan.loss, "bound": plan.bound} if self.budget is not None else {}
+        source, skeleton = self.job.source, self.job.source.skeleton
+        about = None if skeleton is None else (len(skeleton), zlib.crc32(skeleton))
         settings = asdict(self.job.settings)
-        return Manifest(settings, self.job.source.nbytes, seconds, figures, found)
+        return Manifest(settings, source.nbytes, seconds, figures, source.notes, about, found)
 
     def used(self, found: dict[str, Description], nbytes: int) -> float:
         """Share of the budget that a file of ``nbytes`` uses; above 1 if it breaks it."""
@@ -149,7 +152,13 @@ class Planner:
         for name, one in found.items():
             nbytes = self.job.entries[name].nbytes if one.scheme is None else one.scheme.nbytes
             tensors.append(one.report(name, nbytes))
-        manifest = self.manifest(found, plan, seconds)
-        size = plan.nbytes + self._beside(plan)
-        sizes = (self.job.source.nbytes, size)
-        return Report(tuple(tensors), *sizes, seconds, manifest.settings, manifest.plan)
+        about = self.manifest(found, plan, seconds)
+        return Report(
+            tuple(tensors),
+            about.nbytes_before,
+            plan.nbytes + self._beside(plan),
+            seconds,
+            about.settings,
+            about.plan,
+            about.notes,
+        )

@@ -44,7 +44,7 @@ class Report:
 
     ``plan`` is empty without a budget; else it has the ``loss`` (or the bytes, if the error is
     limited) that was planned, and the proven least of it, ``bound``, over all choices among the
-    curves of the tensors.
+    curves of the tensors. ``notes`` say what the reader of the file left out or renamed.
     """
 
     tensors: tuple[TensorReport, ...]
@@ -53,6 +53,7 @@ class Report:
     seconds: float
     settings: dict[str, Any]
     plan: dict[str, float]
+    notes: tuple[str, ...] = ()
 
     @property
     def compressed(self) -> tuple[TensorReport, ...]:

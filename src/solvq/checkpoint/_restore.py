@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
 import zlib
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq import rans
+from solvq.checkpoint._carry import weights_file
 from solvq.checkpoint._container import (
     NUMPY_DTYPES,
-    Entry,
     SafetensorsReader,
-    SafetensorsWriter,
-    by_alignment,
-    header_size,
-    late,
 )
 from solvq.checkpoint._lossless import unpack_lossless
 from solvq.checkpoint._pack import index_width, unpack
 from solvq.checkpoint._report import Report
-from solvq.checkpoint._schema import KEY, MANIFEST, check_version, read_manifest
+from solvq.checkpoint._schema import KEY, MANIFEST, SKELETON, check_version, read_manifest
 from solvq.checkpoint._scheme import Scheme, Stored
-from solvq.files import FormatError, check_target
+from solvq.files import FormatError
 
 
 class Compressed:
@@ -41,7 +34,7 @@ class Compressed:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path = weights_file(path)
         self._reader = SafetensorsReader(path)
         check_version(path, self._reader.metadata)
         if MANIFEST not in self._reader.entries:
@@ -55,10 +48,28 @@ class Compressed:
             if len(description.crc32) != len(stored):
                 raise FormatError(f"{path}: checksums of {name!r} are missing")
             expected |= stored
+        if self.manifest.skeleton is not None:
+            expected[SKELETON] = ("U8", (self.manifest.skeleton[0],))
         found = {name: e[:2] for name, e in self._reader.entries.items() if name != MANIFEST}
         if expected != found:
             odd = sorted({k for k in expected | found if expected.get(k) != found.get(k)})
             raise FormatError(f"{path}: entries do not fit the description {odd[:1]}")
+
+    @property
+    def skeleton(self) -> bytes:
+        """The model that the tensors belong to, without them.
+
+        Raises
+        ------
+        FormatError
+            If the original was no such model, or the bytes are damaged.
+        """
+        if self.manifest.skeleton is None:
+            raise FormatError(f"{self.path}: was not made from an ONNX model; give .safetensors")
+        raw = self._reader.raw(SKELETON).tobytes()
+        if zlib.crc32(raw) != self.manifest.skeleton[1]:
+            raise FormatError(f"{self.path}: entry {SKELETON!r} is damaged (checksum differs)")
+        return raw
 
     def _parts(self, name: str) -> list[NDArray[Any]]:
         """Stored parts of a tensor, checked, each in its dtype."""
@@ -117,63 +128,16 @@ class Compressed:
         for name, found in self.manifest.tensors.items():
             after = sum(entries[key].nbytes for key in found.stored(name))
             tensors.append(found.report(name, after))
-        manifest, size = self.manifest, self.path.stat().st_size
-        sizes = manifest.nbytes_before, size
-        return Report(tuple(tensors), *sizes, manifest.seconds, manifest.settings, manifest.plan)
-
-
-def decompress(
-    src: str | os.PathLike[str],
-    dst: str | os.PathLike[str],
-    *,
-    force: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> Report:
-    """Write a compressed checkpoint back as an ordinary safetensors file.
-
-    Names, shapes, dtypes and metadata are those of the original; kept tensors are bit for bit
-    the same.
-
-    Parameters
-    ----------
-    src : path
-        File that `compress` wrote.
-    dst : path
-        Output; it appears whole or not at all.
-    force : bool, default False
-        Replace an existing output.
-    progress : callable, optional
-        Called with a tensor's name, the bytes done and the bytes in total.
-
-    Returns
-    -------
-    Report
-        What the file says became of each tensor; the seconds are those of this call.
-
-    Raises
-    ------
-    FormatError
-        If ``src`` was not written by `compress` or is damaged.
-    FileExistsError
-        If ``dst`` exists and ``force`` is not set.
-    """
-    started = time.perf_counter()
-    source, target = Compressed(Path(src)), Path(dst)
-    check_target(target, force)
-    report, tensors = source.report(), source.manifest.tensors
-    sizes = {t.name: Entry(t.dtype, t.shape, t.nbytes_before) for t in report.tensors}
-    names = sorted(sizes, key=lambda n: (late(sizes[n]), late(sizes[n]) and by_alignment(sizes[n])))
-    stored = {name: (entry.dtype, entry.shape) for name, entry in sizes.items()}
-    done, total = 0, sum(entry.nbytes for entry in sizes.values())
-    header = header_size(stored.items(), source.metadata, total)
-    with SafetensorsWriter(target, header) as writer:
-        for name in names:
-            writer.add(name, tensors[name].dtype, tensors[name].shape, source.raw(name))
-            done += sizes[name].nbytes
-            if progress is not None:
-                progress(name, done, total)
-        writer.finish(source.metadata)
-    return replace(report, seconds=time.perf_counter() - started)
+        about = self.manifest
+        return Report(
+            tuple(tensors),
+            about.nbytes_before,
+            self.path.stat().st_size,
+            about.seconds,
+            about.settings,
+            about.plan,
+            about.notes,
+        )
 
 
 def load(src: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:

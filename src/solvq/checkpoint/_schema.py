@@ -4,7 +4,8 @@ A plain safetensors file. A tensor ``NAME`` that was kept stands under its own n
 without loss, under ``NAME:lossless``; a compressed one is ``NAME:codebook`` (its tables, flat,
 filled up to a multiple of 8 bytes), ``NAME:scales`` if it has any, and ``NAME:indices`` (packed
 bits, or the stream of `solvq.rans`). The last entry, ``solvq:manifest``, is a JSON text compressed
-by zlib, with the settings, a description of every tensor, and the checksum of every entry. The
+by zlib, with the settings, a description of every tensor, and the checksum of every entry;
+``solvq:skeleton``, before it, is the ONNX model that the tensors belong to, without them. The
 metadata entry ``solvq`` holds the version and the checksum of the manifest; all other metadata is
 the original's.
 """
@@ -28,7 +29,7 @@ from solvq.files import FormatError
 
 VERSION = 2
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
-KEY, MANIFEST = "solvq", "solvq:manifest"
+KEY, MANIFEST, SKELETON = "solvq", "solvq:manifest", "solvq:skeleton"
 LARGEST = 1 << 30  # bytes of a manifest
 DIGITS = ".12g"  # of its figures
 FIGURES = ("price", "relative_error", "lower_bound", "energy")
@@ -140,18 +141,24 @@ def _description(raw: dict[str, Any]) -> Description:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that a compressed checkpoint says of itself, but for its version."""
+    """All that a compressed checkpoint says of itself, but for its version.
+
+    ``notes`` are those of the reader; ``skeleton`` has the bytes of a model without its tensors,
+    and their checksum.
+    """
 
     settings: dict[str, Any]
     nbytes_before: int
     seconds: float
     plan: dict[str, float]
+    notes: tuple[str, ...]
+    skeleton: tuple[int, int] | None
     tensors: dict[str, Description]
 
     def packed(self) -> NDArray[np.uint8]:
         """Bytes of the manifest."""
         tensors = {name: found.to_json() for name, found in self.tensors.items()}
-        names = ("settings", "nbytes_before", "seconds", "plan")
+        names = ("settings", "nbytes_before", "seconds", "plan", "notes", "skeleton")
         fields = {name: getattr(self, name) for name in names}
         text = json.dumps(fields | {"tensors": tensors}, separators=(",", ":"))
         return np.frombuffer(zlib.compress(text.encode(), 9), np.uint8)
@@ -197,7 +204,12 @@ def read_manifest(path: Any, metadata: dict[str, str], packed: NDArray[np.uint8]
         raw = _inflated(packed)
         tensors = {str(name): _description(item) for name, item in raw["tensors"].items()}
         plan = {str(name): float(value) for name, value in raw["plan"].items()}
+        notes = tuple(str(note) for note in raw["notes"])
+        skeleton = None
+        if raw["skeleton"] is not None:
+            size, crc = raw["skeleton"]
+            skeleton = (int(size), int(crc))
         before, seconds = int(raw["nbytes_before"]), float(raw["seconds"])
-        return Manifest(dict(raw["settings"]), before, seconds, plan, tensors)
+        return Manifest(dict(raw["settings"]), before, seconds, plan, notes, skeleton, tensors)
     except (*DAMAGE, zlib.error) as error:
         raise FormatError(f"{path}: damaged description of the tensors ({error})") from None

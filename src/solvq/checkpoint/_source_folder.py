@@ -57,7 +57,7 @@ class FolderSource(Source):
         self.entries = {name: part.entries[name] for name, part in self._home.items()}
         self.metadata = {key: text for part in parts for key, text in part.metadata.items()}
         self.nbytes = sum(part.nbytes for part in parts)
-        self.companions = _companions(path)
+        self.companions = companions_of(path)
         notes = [f"{part.path.name}: {note}" for part in parts for note in part.notes]
         if others:
             notes.append(f"left out: {listed(others)}, since {layout.single} is there too")
@@ -122,7 +122,7 @@ def _parts(folder: Path, layout: Layout) -> list[Source]:
     return parts
 
 
-def _companions(folder: Path) -> tuple[Path, ...]:
+def companions_of(folder: Path) -> tuple[Path, ...]:
     """Configuration, tokenizer and the like, also in subfolders without weights of their own."""
     found = []
     for place in [folder, *sorted(folder.iterdir())]:

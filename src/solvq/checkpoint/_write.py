@@ -14,7 +14,7 @@ from solvq.checkpoint._encode import Encoded, encode
 from solvq.checkpoint._job import Job, Progress, counted
 from solvq.checkpoint._lossless import pack_lossless
 from solvq.checkpoint._plan import Recipe
-from solvq.checkpoint._schema import KEY, MANIFEST, Description, signature
+from solvq.checkpoint._schema import KEY, MANIFEST, SKELETON, Description, signature
 from solvq.checkpoint._scheme import Stored
 
 SIGNED = f"{10**9} {2**32:08x}"  # as long as any entry of the metadata
@@ -58,6 +58,8 @@ def results(job: Job, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Enco
 def reserved(job: Job, recipes: Mapping[str, Recipe]) -> int:
     """Bytes of the longest header that the tensors can need, the manifest's entry included."""
     found: Stored = {MANIFEST: ("U8", (_most(job),))}
+    if job.source.skeleton is not None:
+        found[SKELETON] = ("U8", (_most(job),))
     for name, entry in job.entries.items():
         if name in recipes:
             parts = ("codebook", "indices", *(("scales",) if recipes[name].scale else ()))
@@ -71,7 +73,8 @@ def reserved(job: Job, recipes: Mapping[str, Recipe]) -> int:
 
 def _most(job: Job) -> int:
     """More bytes than a compressed file can have."""
-    return 2 * sum(entry.nbytes for entry in job.entries.values()) + (1 << 20)
+    tensors = sum(entry.nbytes for entry in job.entries.values())
+    return 2 * tensors + len(job.source.skeleton or b"") + (1 << 20)
 
 
 def _write_raw(writer: SafetensorsWriter, job: Job, name: str, reason: str) -> Description:
@@ -121,6 +124,9 @@ def write_tensors(
 
 
 def finish(writer: SafetensorsWriter, job: Job, packed: NDArray[np.uint8]) -> None:
-    """Append the manifest and complete the file."""
+    """Append what is not a tensor and complete the file."""
+    if job.source.skeleton is not None:
+        data = np.frombuffer(job.source.skeleton, np.uint8)
+        writer.add(SKELETON, "U8", data.shape, data)
     writer.add(MANIFEST, "U8", packed.shape, packed)
     writer.finish(job.source.metadata | {KEY: signature(packed)})

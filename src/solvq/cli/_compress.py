@@ -11,11 +11,10 @@ import typer
 from solvq.cli._command import AsJson, Command, Force, Progress
 from solvq.cli._tensors import Tensors
 
-BUDGET = "Budget"
-TABLES = "Tables"
-CHOICE = "Tensors"
-SAME = ("layout", "scale", "values", "method", "entropy", "lossless", "ratio", "avg_bits")
-SAME += ("scale_dtype", "max_error", "max_tensor_error", "min_size")
+SAME = (
+    *("ratio", "avg_bits", "max_error", "max_tensor_error", "n_values", "layout", "scale"),
+    *("scale_dtype", "values", "method", "entropy", "lossless", "min_size"),
+)  # options that are named as the settings are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +40,17 @@ class Compress(Command):
     ]
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="OUT", help="File to write, or folder for a folder.", show_default=False),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="File to write, or folder for a folder.",
+            show_default=False,
+        ),
     ] = None
     size: Annotated[
-        str | None, typer.Option(metavar="BYTES", help="Largest file, as 12MB, 11.5MiB or 12000000.")
+        str | None,
+        typer.Option(metavar="BYTES", help="Largest file, as 12MB, 11.5MiB or 12000000."),
     ] = None
     ratio: Annotated[
         float | None, typer.Option(metavar="R", help="The file is at least so many times smaller.")
@@ -82,7 +88,9 @@ class Compress(Command):
     ] = None
     scale: Annotated[
         str | None,
-        typer.Option(metavar="LAYOUT", help="What shares a scale, named as layouts; none if not given."),
+        typer.Option(
+            metavar="LAYOUT", help="What shares a scale, named as layouts; none if not given."
+        ),
     ] = None
     scale_dtype: Annotated[
         str, typer.Option(metavar="NAME", help="float16, bfloat16 or e8m0 (powers of two).")
@@ -151,13 +159,14 @@ class Compress(Command):
 
         given: dict[str, Any] = {name: getattr(self, name) for name in SAME}
         given |= {
-            "n_values": self.n_values,
             "size": None if self.size is None else parse_size(self.size),
             "include": tuple(self.include or ()) or None,
             "exclude": tuple(self.exclude or ()) or None,
         }
         if self.bits is not None:
-            given |= {"avg_bits": float(self.bits)} if self.entropy else {"n_values": 1 << self.bits}
+            given |= (
+                {"avg_bits": float(self.bits)} if self.entropy else {"n_values": 1 << self.bits}
+            )
         return {key: value for key, value in given.items() if value is not None}
 
     def run(self, progress: Progress | None) -> Tensors:
