@@ -94,7 +94,9 @@ def _choose(w: Any, target: Float64, coupling: Float64, tables: Tables, found: C
 
 
 @kernel
-def _descend(w: Float64, gradient: Float64, hessian: Float64, tables: Tables, found: Choice) -> None:
+def _descend(
+    w: Float64, gradient: Float64, hessian: Float64, tables: Tables, found: Choice
+) -> None:
     """Change one index after the other while that lowers a row's loss.
 
     ``gradient`` is half of the loss's, ``errors @ hessian``, and follows every change.
@@ -147,7 +149,14 @@ def _factor(matrix: Float64) -> Float64:
             damping *= 10.0
 
 
-def _spread(w: Float64, forward: Float64, tables: Tables, found: Choice) -> None:
+def tabled(tables: NDArray[Any], order: NDArray[np.intp], length: int) -> Tables:
+    """Tables (M or 1, G, K) of columns in some order, ``length`` neighbours to a group."""
+    entries = np.ascontiguousarray(tables, np.float64)
+    edges = row_thresholds(entries.reshape(-1, entries.shape[2]))
+    return Tables(entries, edges.reshape(*entries.shape[:2], -1), order // length)
+
+
+def spread(w: Float64, forward: Float64, tables: Tables, found: Choice) -> None:
     """Feedback: choose all entries, block after block."""
     for start in range(0, w.shape[1], BLOCK):
         block = slice(start, start + BLOCK)
@@ -162,7 +171,7 @@ def _solve(w: Float64, bound: Couplings, tables: Tables) -> NDArray[Any]:
     dtype = index_dtype(tables.entries.shape[2])
     near, found = (Choice(np.empty_like(w), np.empty(w.shape, dtype)) for _ in range(2))
     _choose(w, w.copy(), np.empty((w.shape[1], 0)), tables, near)
-    _spread(w, bound.forward, tables, found)
+    spread(w, bound.forward, tables, found)
     slope, gradient = (choice.errors @ bound.hessian for choice in (near, found))
     worse = _inner(gradient, found.errors) > _inner(slope, near.errors)
     gradient[worse] = slope[worse]
@@ -209,17 +218,14 @@ def feedback(
     indices : array of shape (M, N), unsigned
     """
     bound = couplings(hessian)
-    entries = np.ascontiguousarray(tables, np.float64)
-    edges = row_thresholds(entries.reshape(-1, entries.shape[2]))
-    edges = edges.reshape(*entries.shape[:2], entries.shape[2] - 1)
-    groups = bound.order // length
-    indices = np.empty(w.shape, index_dtype(entries.shape[2]))
+    full = tabled(tables, bound.order, length)
+    indices = np.empty(w.shape, index_dtype(tables.shape[2]))
 
     def work(start: int) -> None:
         rows = slice(start, start + ROWS)
-        own = slice(None) if entries.shape[0] == 1 else rows
+        own = slice(None) if tables.shape[0] == 1 else rows
         ordered = w[rows].astype(np.float64)[:, bound.order]
-        part = Tables(entries[own], edges[own], groups)
+        part = Tables(full.entries[own], full.edges[own], full.groups)
         indices[rows, bound.order] = _solve(np.ascontiguousarray(ordered), bound, part)
 
     with ThreadPoolExecutor(n_jobs or os.cpu_count()) as pool:
