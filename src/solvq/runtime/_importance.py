@@ -95,6 +95,11 @@ def importance(
         found = KINDS[kind](session, batches, loss)
     if session.steps == 0:
         raise ValueError("batches is empty; give at least one")
+    if not found:
+        raise ValueError(
+            f"the batches reached no weight in {tuple(include)} that kind {kind!r} can see; give "
+            "samples that do, or kind 'fisher', which sees all layers"
+        )
     for name, entry in found.items():
         if not bool(torch.isfinite(entry).all()):
             raise ValueError(
