@@ -170,3 +170,34 @@ def rans_words(symbols: list[int], frequencies: list[int], bits: int, lanes: int
             x >>= 16
         states[i % lanes] = ((x // f) << bits) + starts[symbols[i]] + x % f
     return [half for x in states for half in (x & 0xFFFF, x >> 16)] + words[::-1]
+
+
+def rows_of(tables: Float64, rows: int, columns: int, length: int) -> Float64:
+    """Tables of every weight, (M, N, K), from those of groups of ``length`` columns."""
+    full = np.repeat(tables, length, axis=1)[:, :columns]
+    return np.broadcast_to(full, (rows, columns, tables.shape[2]))
+
+
+def spread_errors(w: Float64, hessian: Float64, tables: Float64, length: int) -> NDArray[np.intp]:
+    """Feedback as its paper writes it: each column's error is spread by the inverse's factor."""
+    full = rows_of(tables, *w.shape, length)
+    order = np.argsort(-np.diag(hessian), kind="stable")
+    damped = hessian + 0.01 * np.diag(hessian).mean() * np.eye(order.size)
+    inverse = np.linalg.inv(damped[np.ix_(order, order)])
+    factor = np.linalg.cholesky(inverse).T
+    left, indices = w[:, order].copy(), np.zeros(w.shape, np.intp)
+    for place, column in enumerate(order):
+        for row in range(w.shape[0]):
+            entries = full[row, column]
+            index = int(nearest(left[row, [place]], entries)[0])
+            error = (left[row, place] - entries[index]) / factor[place, place]
+            left[row, place:] -= error * factor[place, place:]
+            indices[row, column] = index
+    return indices
+
+
+def best_indices(w: Float64, hessian: Float64, entries: Float64) -> float:
+    """Least ``(w - q) H (w - q)`` of one row over every choice of entries (N, K)."""
+    choices = np.stack(np.meshgrid(*entries, indexing="ij"), axis=-1).reshape(-1, w.size)
+    errors = w - choices
+    return float(((errors @ hessian) * errors).sum(axis=1).min())

@@ -56,7 +56,8 @@ def inspect(
     done, total = 0, sum(t.nbytes_before for t in report.tensors)
     tensors = []
     for tensor in report.tensors:
-        weight = None if weights is None else weights.weights(tensor.name, tensor.shape)
+        found = None if weights is None else weights.weights(tensor.name, tensor.shape)
+        weight = None if found is None else found.reshape(-1)
         tensors.append(_proved(compressed, source, tensor, weight))
         done += tensor.nbytes_before
         if progress is not None:

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from solvq.checkpoint._container import Entry
 from solvq.checkpoint._importance import Importance
 from solvq.checkpoint._plan import Recipe, Settings
-from solvq.checkpoint._source import Source
+from solvq.checkpoint._solve import Weight
+from solvq.checkpoint._source_base import Source
 from solvq.scalar import NonFiniteError
 
 Progress = Callable[[str, int, int], None]
@@ -102,11 +103,12 @@ class Job:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def weight(self, name: str) -> Any:
+    def weight(self, name: str) -> Weight:
         """Flat weights of the errors of a tensor, or None."""
         if self.importance is None:
             return None
-        return self.importance.weights(name, self.entries[name].shape)
+        weights = self.importance.weights(name, self.entries[name].shape)
+        return None if weights is None else weights.reshape(-1)
 
 
 def counted(
