@@ -22,7 +22,6 @@ from solvq.checkpoint._write import finish, reserved, write_tensors
 from solvq.files import FormatError
 
 ROUNDS = 6  # files written at most until one keeps to the budget, and closely
-SAFE = 0.9995  # by which the next one aims lower where one was too large
 WASTE = 2e-3  # share of a budget in bytes that the first of them may leave
 
 
@@ -81,11 +80,13 @@ def _written(job: Job, target: Path, started: float, progress: Progress | None) 
             found = write_tensors(writer, job, recipes, progress)
             seconds = time.perf_counter() - started
             packed = planner.manifest(found, chosen, seconds).packed()
-            used = planner.used(found, writer.nbytes + packed.size)
+            size = writer.nbytes + packed.size
+            used = planner.used(found, size)
             if used <= 1.0 and (turn or used >= 1.0 - WASTE or not job.settings.entropy):
                 finish(writer, job, packed)
                 return
-        aim *= (1.0 if used < 1.0 else SAFE) / used
+        planner.learn(chosen, found, size)
+        aim = planner.next_aim(aim, used)
     raise ValueError(f"no file kept to the budget in {ROUNDS} tries; give a little more")
 
 

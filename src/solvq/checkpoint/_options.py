@@ -17,8 +17,10 @@ from solvq.checkpoint._plan import AUTO, Recipe, Settings
 from solvq.checkpoint._scales import divided, first_scales, wide
 from solvq.checkpoint._scheme import SCALES, Scheme
 from solvq.checkpoint._solve import Finder, Weight, solve
+from solvq.rans import class_of_runs, encode
+from solvq.scalar._assign import assign_cells
 from solvq.scalar._counts import solve_counts
-from solvq.scalar._entropy_search import NAT, cheapest_cells, entropy, grouped
+from solvq.scalar._entropy_search import NAT, Cells, cheapest_cells, entropy, grouped
 from solvq.scalar._iteration import unit
 from solvq.scalar._partition import _coarse, group_means
 from solvq.scalar._reduce import Problem, checked, reduce
@@ -31,7 +33,8 @@ CELLS = 1 << 15  # groups of neighbouring values that curves are computed on
 SAMPLE = 1 << 16  # weights that curves with many tables are computed on
 HEAVY = 0.5  # bytes of tables, over those of indices, beyond which many tables are not tried
 LEAST = 200  # bytes that a coded tensor takes at most beside its indices and entries
-SPARE = 1e-3  # share by which coded indices may take more than their entropy
+SPARE = 0.2  # share of the entropy that coded indices take at least
+TYPICAL, SAMPLED = 4.0, 1 << 19  # rate and weights at which the saving of classes is measured
 
 
 class Option(NamedTuple):
@@ -70,6 +73,10 @@ class Candidates(ABC):
     def extend(self, slope: float) -> None:
         """Add the best option at a price per byte, if it is not known yet."""
 
+    @abstractmethod
+    def correct(self, factor: float) -> None:
+        """Expect so many times the bytes: those that the chosen option took over those planned."""
+
 
 class Fixed(Candidates):
     """Options that can be listed: indices of fixed length."""
@@ -79,6 +86,9 @@ class Fixed(Candidates):
 
     def extend(self, slope: float) -> None:
         """Do nothing: all options are known."""
+
+    def correct(self, factor: float) -> None:
+        """Do nothing: the bytes are known."""
 
 
 class Coarse(NamedTuple):
@@ -112,11 +122,15 @@ def coarse(flat: NDArray[Any], weight: Weight) -> Coarse:
 
 
 class Priced(Candidates):
-    """Options at a price per bit: a table and entropy-coded indices."""
+    """Options at a price per bit: a table and entropy-coded indices.
 
-    def __init__(self, flat: NDArray[Any], values: str, energy: float, scale: float) -> None:
+    Rows with frequencies of their own save some bits per weight, about as many at every price.
+    """
+
+    def __init__(self, array: NDArray[Any], values: str, energy: float, scale: float) -> None:
+        flat = array.reshape(-1)
         self._cells = coarse(flat, None)
-        self._size, self._scale = flat.size, scale
+        self._size, self._scale, self._factor, self._saved = flat.size, scale, 1.0, 0.0
         self.energy, self.options = energy, []
         self._values, self._most = values, flat.nbytes - LEAST
         if self._cells.problem.values.size == 1:
@@ -124,6 +138,7 @@ class Priced(Candidates):
             return
         u = self._unit = unit(self._cells.problem)
         self._spread = 2.0 * _spread(u.values, u.weights)
+        self._saved = self._saving(array, self._spread * 4.0**-TYPICAL)
         for rate in RATES:
             self._add(self._spread * 4.0**-rate)
 
@@ -133,15 +148,34 @@ class Priced(Candidates):
             width = self._unit.width**2
             return float(np.ldexp(price * width / NAT, 2 * self._cells.problem.exponent))
 
+    def _cut(self, price: float) -> Cells:
+        """Best cells at a price of a nat, in the units of the problem."""
+        u = self._unit
+        rate = 0.5 * float(np.log2(max(1.0, self._spread / price)))
+        groups = int(min(MOST_GROUPS, max(FEWEST_GROUPS, GROUPS * 2.0**rate)))
+        return cheapest_cells(grouped(u.values, u.weights, groups), price)
+
+    def _saving(self, array: NDArray[Any], price: float) -> float:
+        """Bits per weight below the entropy of the indices, measured on some rows at a price."""
+        rows = array.reshape(array.shape[0], -1)
+        rows = rows[:: -(-array.size // SAMPLED)]
+        problem, cells = self._cells.problem, self._cut(price)
+        starts = cells.breaks[1:-1]
+        edges = problem.restore(0.5 * (problem.values[starts - 1] + problem.values[starts]))
+        indices = assign_cells(np.ascontiguousarray(rows), edges)
+        counts = np.bincount(indices.reshape(-1))
+        classes = class_of_runs(indices, cells.number)
+        coded = encode(indices.reshape(-1), cells.number, classes if classes.any() else None)
+        return max(0.0, entropy(counts / rows.size) - 8.0 * coded.size / rows.size)
+
     def _add(self, price: float) -> None:
         """Add the option of a price of a nat, in the units of the problem."""
         problem, u = self._cells.problem, self._unit
-        rate = 0.5 * float(np.log2(max(1.0, self._spread / price)))
-        groups = int(min(MOST_GROUPS, max(FEWEST_GROUPS, GROUPS * 2.0**rate)))
-        cells = cheapest_cells(grouped(u.values, u.weights, groups), price)
+        cells = self._cut(price)
         loss = group_means(problem.values, problem.weights, cells.breaks)[1]
         bits = entropy(np.add.reduceat(u.weights, cells.breaks[:-1]))
-        coded = (1.0 + SPARE) * self._size * bits / 8.0 + cells.number + LEAST
+        bits = max(self._factor * (bits - self._saved), SPARE * bits)
+        coded = self._size * bits / 8.0 + cells.number + LEAST
         if coded < self._most:
             self._append(cells.number, self._alpha(price), int(coded), self._cells.loss(loss))
 
@@ -161,6 +195,16 @@ class Priced(Candidates):
         with np.errstate(over="ignore", under="ignore"):
             price = np.ldexp(alpha * NAT, -2 * exponent) / self._unit.width**2
         self._add(float(np.clip(price, 1e-300, 1e290)))
+
+    def correct(self, factor: float) -> None:
+        """Expect so many times the bytes of all options."""
+        self._factor *= factor
+        self.options = [
+            Option(o.recipe, replace(o.scheme, coded=n), n + o.nbytes - coded, o.error, o.loss)
+            for o in self.options
+            for coded in [o.scheme.coded or 0]
+            for n in [int(coded * factor)]
+        ]
 
 
 def _shared(

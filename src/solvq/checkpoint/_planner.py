@@ -16,6 +16,7 @@ from solvq.checkpoint._write import reserved
 
 SPARE = 1.01  # by how much a planned manifest may be shorter than the one written, and
 BYTES = 64  # bytes more
+SAFE = 0.9998  # by which the next plan aims lower than the last
 
 
 class Planner:
@@ -32,6 +33,7 @@ class Planner:
         self.job = job
         self.budget = job.settings.budget
         self.found: dict[str, Candidates] = {}
+        self._extra = 0
         if self.budget is None:
             return
         results = job.in_order(list(job.entries), self._candidates)
@@ -117,7 +119,17 @@ class Planner:
         kept = sum(e.nbytes for name, e in job.entries.items() if name not in plan.options)
         kept += len(job.source.skeleton or b"")
         packed = self.manifest(self._described(plan), plan, 0.123456789012).packed()
-        return 8 + reserved(job, plan.recipes) + kept + int(SPARE * packed.size) + BYTES
+        expected = int(SPARE * packed.size) + BYTES + self._extra
+        return 8 + reserved(job, plan.recipes) + kept + expected
+
+    def learn(self, plan: Plan, found: dict[str, Description], nbytes: int) -> None:
+        """Expect what a file of a plan took in fact."""
+        for name, option in plan.options.items():
+            scheme = found[name].scheme
+            if scheme is not None and option.scheme.coded and scheme.coded:
+                self.found[name].correct(scheme.coded / option.scheme.coded)
+        tensors = sum(found[name].stored_bytes for name in plan.options)
+        self._extra += nbytes - tensors - self._beside(plan)
 
     def manifest(self, found: dict[str, Description], plan: Plan, seconds: float) -> Manifest:
         """Manifest of a file of the plan."""
@@ -144,6 +156,12 @@ class Planner:
             return bits / (budget.avg_bits * sum(one.size for one in compressed))
         limit = budget.size or self.job.source.nbytes / (budget.ratio or 1.0)
         return nbytes / limit
+
+    def next_aim(self, aim: float, used: float) -> float:
+        """Share of the budget to plan for next; of bytes it has been learnt what they are."""
+        if self.budget is not None and self.budget.in_bytes:
+            return aim * SAFE
+        return aim * SAFE / max(used, SAFE)
 
     def report(self, plan: Plan, seconds: float) -> Report:
         """What is expected of a plan."""

@@ -65,6 +65,13 @@ class Description:
         """Bytes of the tensor itself."""
         return self.size * NUMPY_DTYPES[self.dtype].itemsize
 
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes that the tensor takes."""
+        if self.scheme is not None:
+            return self.scheme.nbytes
+        return self.nbytes if self.coded is None else self.coded
+
     def stored(self, name: str) -> Stored:
         """Dtype and shape of the entries that hold the tensor."""
         if self.scheme is not None:
