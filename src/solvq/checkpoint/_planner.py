@@ -16,7 +16,7 @@ from solvq.checkpoint._write import reserved
 
 SPARE = 1.01  # by how much a planned manifest may be shorter than the one written, and
 BYTES = 64  # bytes more
-SAFE = 0.9998  # by which the next plan aims lower than the last
+SAFE = 0.9992  # by which the next plan aims lower than the last
 
 
 class Planner:
@@ -57,14 +57,7 @@ class Planner:
         flat = array.reshape(-1)
         energy = weighted_squares(flat, weight)
         relative = job.importance is None and self.budget is not None and self.budget.in_bytes
-        import os
-
-        obj = os.environ.get("OBJ", "rel")
         scale = 1.0 / energy if relative and energy else 1.0
-        if obj == "abs":
-            scale = 1.0
-        elif obj != "rel":
-            scale *= flat.size ** float(obj)
         if settings.entropy:
             values, _ = entry_dtypes(NAMES[array.dtype], "", settings)
             return Priced(flat, values, energy, scale)
@@ -158,10 +151,9 @@ class Planner:
         return nbytes / limit
 
     def next_aim(self, aim: float, used: float) -> float:
-        """Share of the budget to plan for next; of bytes it has been learnt what they are."""
-        if self.budget is not None and self.budget.in_bytes:
-            return aim * SAFE
-        return aim * SAFE / max(used, SAFE)
+        """Share of the budget to plan for next, now that it has been learnt what tensors take."""
+        in_bytes = self.budget is not None and self.budget.in_bytes
+        return aim * SAFE / (max(1.0, used) if in_bytes else used)
 
     def report(self, plan: Plan, seconds: float) -> Report:
         """What is expected of a plan."""
