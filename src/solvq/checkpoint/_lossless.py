@@ -1,0 +1,281 @@
+"""Lossless coding of words: what is predictable by rANS, the rest as it is.
+
+The high bits of a weight (its exponent, and a little of its mantissa) are far from equally likely,
+the low ones nearly are, and its sign is. A word is therefore rotated by one bit where that pays, so
+that the sign comes last, and cut into halves of 16 bits; the ``top`` bits of a half are coded as
+one symbol, the others packed. All choices follow from histograms: a half of few distinct patterns
+is coded whole, noise is left alone. Words of 4 and 8 bytes that take few distinct values are a
+table of these and indices.
+
+Layout: a byte for the form; then raw bytes; or the number of values, values, coded indices; or a
+byte for the rotation and for each half, highest first, a byte for ``top``, the length of the coded
+symbols and these, and the packed rest.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from solvq.checkpoint._pack import pack, packed_size, unpack
+from solvq.kernels import kernel
+from solvq.rans import decode, encode
+from solvq.rans._bytes import DamagedError, Reader, number
+from solvq.rans._encode import counted
+
+Bytes = NDArray[np.uint8]
+Words = NDArray[Any]
+
+RAW, VALUES, HALVES = range(3)  # forms of a stream
+WIDTHS = {1: 8, 2: 16, 4: 16, 8: 16}  # of a half, of words of so many bytes
+MOST_VALUES = 1 << 16
+MOST_STEPS = 8  # a word
+FINEST = 1 << 16  # sum of the frequencies of many symbols
+ENTRY = 3.0  # bits of a symbol's entry in the table, beside half the logarithm of its frequency
+
+
+def _word_size(nbytes: int, itemsize: int) -> int:
+    """Bytes of the words that items are taken as."""
+    return next(size for size in (8, 4, 2, 1) if itemsize % size == 0 and nbytes % size == 0)
+
+
+@kernel
+def _high(words: Words, rotation: int, shift: int, mask: int, out: Words) -> None:
+    """Bits ``shift`` and above of the rotated words."""
+    r, s, m = np.uint64(rotation), np.uint64(shift), np.uint64(mask)
+    back = np.uint64(8 * words.itemsize - rotation)
+    for i in range(words.size):
+        word = np.uint64(words[i])
+        if rotation:
+            word = (word << r) | (word >> back)
+        out[i] = (word >> s) & m
+
+
+@kernel
+def _join(words: Words, high: Words, low: Words, width: int, shift: int) -> None:
+    """Append a half, of so many bits, to words from above; ``low`` has its last ``shift`` bits."""
+    w, s = np.uint64(width), np.uint64(shift)
+    for i in range(words.size):
+        half = np.uint64(low[i]) if low.size else np.uint64(0)
+        if high.size:
+            half |= np.uint64(high[i]) << s
+        words[i] = (np.uint64(words[i]) << w) | half
+
+
+@kernel
+def _rotate_back(words: Words) -> None:
+    """Undo a rotation by one bit."""
+    top = np.uint64(8 * words.itemsize - 1)
+    for i in range(words.size):
+        word = np.uint64(words[i])
+        words[i] = (word >> np.uint64(1)) | ((word & np.uint64(1)) << top)
+
+
+@kernel
+def _size(counts: NDArray[np.int64], total: int) -> float:
+    """About the bits of coded symbols and their table, given how often each occurs."""
+    size, whole, scale = 0.0, 0.0, FINEST / total
+    for c in counts:
+        if c > 0:
+            f = max(1.0, np.rint(c * scale))
+            whole += f
+            size += ENTRY + (0.5 - c) * math.log2(f)
+    return size + total * math.log2(whole)
+
+
+def _best_top(counts: NDArray[np.int64], width: int) -> tuple[int, float]:
+    """How many high bits to code as a symbol, given how often each half occurs; and its bits."""
+    total = int(counts.sum())
+    best, chosen = float(total * width), 0
+    for top in range(width, 0, -1):
+        bits = float(_size(counts, total)) + total * (width - top)
+        if bits < best:
+            best, chosen = bits, top
+        counts = counts[::2] + counts[1::2]
+    return chosen, best
+
+
+def _half(words: Words, rotation: int, shift: int, width: int) -> Words:
+    """One half of the rotated words."""
+    out = np.empty(words.size, np.uint8 if width <= 8 else np.uint16)
+    _high(words, rotation, shift, (1 << width) - 1, out)
+    return out
+
+
+def _rest(half: Words, bits: int, width: int) -> Bytes:
+    """Low bits of a half, packed."""
+    if bits == width:
+        return half.view(np.uint8)
+    return pack(half & half.dtype.type((1 << bits) - 1), bits)
+
+
+def _coded_half(half: Words, top: int, width: int, n_jobs: int | None) -> list[Bytes]:
+    """Parts of the stream that hold a half."""
+    parts = [np.array([top], np.uint8)]
+    if top > 0:
+        coded = encode(half >> half.dtype.type(width - top), 1 << top, n_jobs=n_jobs)
+        parts += [np.frombuffer(number(coded.size), np.uint8), coded]
+    if top < width:
+        parts.append(_rest(half, width - top, width))
+    return parts
+
+
+def _halves(words: Words, n_jobs: int | None) -> list[Bytes]:
+    """Parts of a stream of halves."""
+    width, bits = WIDTHS[words.itemsize], 8 * words.itemsize
+    found = []
+    for rotation in (0, 1):
+        half = _half(words, rotation, bits - width, width)
+        top, size = _best_top(counted(half, 1 << width), width)
+        found.append((size, rotation, top, half))
+    _, rotation, top, half = min(found, key=lambda one: one[0])
+    parts = [np.array([HALVES, rotation], np.uint8), *_coded_half(half, top, width, n_jobs)]
+    for shift in range(bits - 2 * width, -1, -width):
+        half = _half(words, rotation, shift, width)
+        top, _ = _best_top(counted(half, 1 << width), width)
+        parts += _coded_half(half, top, width, n_jobs)
+    return parts
+
+
+@kernel
+def _index(words: Words, slots: NDArray[np.int32], values: Words, indices: Any) -> int:
+    """Number the distinct words in the order of their first places; how many, or -1 if too many.
+
+    ``slots``, a power of two of them, all -1, are a table of numbers at hashed places. Words that
+    collide far more often than words by chance count as too many.
+    """
+    found, steps, mask = 0, 0, np.uint64(slots.size - 1)
+    for i in range(words.size):
+        word = np.uint64(words[i])
+        place = (word ^ (word >> np.uint64(15)) ^ (word >> np.uint64(30))) ^ (word >> np.uint64(45))
+        place &= mask
+        while slots[place] >= 0 and values[slots[place]] != words[i]:
+            place = (place + np.uint64(1)) & mask
+            steps += 1
+        if slots[place] < 0:
+            if found == values.size or steps > MOST_STEPS * words.size:
+                return -1
+            slots[place], values[found] = found, words[i]
+            found += 1
+        indices[i] = slots[place]
+    return found
+
+
+def _distinct(words: Words) -> tuple[Words, NDArray[np.uint16]] | None:
+    """Sorted distinct words and indices, unless they are many."""
+    most = min(MOST_VALUES, words.size // 2)
+    values, indices = np.empty(most, words.dtype), np.empty(words.size, np.uint16)
+    slots = np.full(4 << most.bit_length(), -1, np.int32)
+    found = _index(words, slots, values, indices)
+    if found < 0:
+        return None
+    order = np.argsort(values[:found])
+    rank = np.empty(found, np.uint16)
+    rank[order] = np.arange(found)
+    return values[order], rank[indices]
+
+
+def _values(words: Words, n_jobs: int | None) -> list[Bytes] | None:
+    """Parts of a stream of a table and indices, unless distinct values are many."""
+    found = _distinct(words)
+    if found is None:
+        return None
+    values, indices = found
+    head = np.frombuffer(bytes([VALUES]) + number(values.size), np.uint8)
+    return [head, values.view(np.uint8), encode(indices, values.size, n_jobs=n_jobs)]
+
+
+def pack_lossless(raw: Bytes, itemsize: int, n_jobs: int | None = None) -> Bytes:
+    """Code the bytes of numbers in fewer, exactly.
+
+    Parameters
+    ----------
+    raw : ndarray of shape (n_bytes,), uint8
+        Little-endian numbers, whatever they mean.
+    itemsize : int
+        Bytes of a number; words of at most 8 are looked at.
+    n_jobs : int, optional
+        Threads; all processors by default. The stream does not depend on it.
+
+    Returns
+    -------
+    ndarray of uint8
+        A stream that `unpack_lossless` takes, at most one byte longer than ``raw``.
+    """
+    words = np.ascontiguousarray(raw).view(f"<u{_word_size(raw.size, itemsize)}")
+    forms = []
+    if words.size > 0:
+        forms.append(_values(words, n_jobs) if words.itemsize > 2 else None)
+        if forms[0] is None or sum(part.size for part in forms[0]) > raw.size // 2:
+            forms.append(_halves(words, n_jobs))
+    sizes = [(sum(part.size for part in form), form) for form in forms if form is not None]
+    size, parts = min(sizes, key=lambda one: one[0], default=(raw.size + 1, []))
+    if size > raw.size:
+        parts = [np.array([RAW], np.uint8), raw]
+    return np.concatenate(parts)
+
+
+def unpack_lossless(stream: Bytes, nbytes: int, itemsize: int, n_jobs: int | None = None) -> Bytes:
+    """Invert `pack_lossless`.
+
+    Parameters
+    ----------
+    stream : ndarray of uint8
+        What `pack_lossless` returned.
+    nbytes, itemsize : int
+        Size of what was packed, and of a number in it.
+    n_jobs : int, optional
+        Threads; all processors by default.
+
+    Returns
+    -------
+    ndarray of shape (nbytes,), uint8
+
+    Raises
+    ------
+    ValueError
+        If the stream is damaged or does not stand for so many bytes.
+    """
+    take, size = Reader(stream), _word_size(nbytes, itemsize)
+    form = int(take.take(1)[0])
+    if form == RAW:
+        out = take.take(nbytes).copy()
+    elif form == VALUES:
+        n_values = take.number()
+        values = take.take(min(n_values, MOST_VALUES) * size).copy().view(f"<u{size}")
+        indices = decode(take.take(take.left), nbytes // size, n_jobs)
+        if indices.size and int(indices.max()) >= values.size:
+            raise DamagedError(f"index {indices.max()} into {values.size} values")
+        out = values[indices].view(np.uint8)
+    elif form == HALVES:
+        out = _joined(take, nbytes // size, size, n_jobs).view(np.uint8)
+    else:
+        raise DamagedError(f"form {form} is unknown")
+    take.finish()
+    return out
+
+
+def _joined(take: Reader, count: int, size: int, n_jobs: int | None) -> Words:
+    """Words of a stream of halves."""
+    rotation, width = int(take.take(1)[0]), WIDTHS[size]
+    words, none = np.zeros(count, f"<u{size}"), np.empty(0, np.uint16)
+    for _ in range(8 * size // width):
+        top = int(take.take(1)[0])
+        if top > width or rotation > 1:
+            raise DamagedError(f"{top} bits of {width}, rotated by {rotation}")
+        high = low = none
+        if top > 0:
+            high = decode(take.take(take.number()), count, n_jobs)
+            if count and int(high.max()) >> top:
+                raise DamagedError(f"symbol {high.max()} of {top} bits")
+        if 0 < top < width:
+            low = unpack(take.take(packed_size(count, width - top)).copy(), width - top, count)
+        elif top == 0:
+            low = take.take(count * width // 8).copy().view(f"<u{width // 8}")
+        _join(words, high, low, width, width - top)
+    if rotation:
+        _rotate_back(words)
+    return words
