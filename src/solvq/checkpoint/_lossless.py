@@ -34,7 +34,8 @@ WIDTHS = {1: 8, 2: 16, 4: 16, 8: 16}  # of a half, of words of so many bytes
 MOST_VALUES = 1 << 16
 MOST_STEPS = 8  # a word
 FINEST = 1 << 16  # sum of the frequencies of many symbols
-ENTRY = 3.0  # bits of a symbol's entry in the table, beside half the logarithm of its frequency
+EDGE = 2.0  # bits to tell where symbols that occur begin and end, beside the logarithm of the gap
+ENTRY = 2.0  # bits of a symbol's entry in the table, beside half the logarithm of its frequency
 
 
 def _word_size(nbytes: int, itemsize: int) -> int:
@@ -77,13 +78,17 @@ def _rotate_back(words: Words) -> None:
 @kernel
 def _size(counts: NDArray[np.int64], total: int) -> float:
     """About the bits of coded symbols and their table, given how often each occurs."""
-    size, whole, scale = 0.0, 0.0, FINEST / total
+    size, whole, scale, edges, last = 0.0, 0.0, FINEST / total, 1, 0
+    finer = max(0.0, math.log2(scale))
     for c in counts:
         if c > 0:
             f = max(1.0, np.rint(c * scale))
             whole += f
-            size += ENTRY + (0.5 - c) * math.log2(f)
-    return size + total * math.log2(whole)
+            logarithm = math.log2(f)
+            size += ENTRY + 0.5 * max(0.0, logarithm - finer) - c * logarithm
+            edges += last == 0
+        last = c
+    return size + total * math.log2(whole) + edges * (EDGE + math.log2(counts.size / edges))
 
 
 def _best_top(counts: NDArray[np.int64], width: int) -> tuple[int, float]:

@@ -25,6 +25,7 @@ EVEN = MODELS  # the model of bits that are as often 0 as 1: it does not learn
 LEARNT = 30  # observations after which a model forgets old ones
 ONE = 1 << 16
 LEAST = 32  # of a chance, out of `ONE`
+RATES = (ONE / (np.arange(LEARNT + 1) + 1.5)).astype(np.int64)  # by observations, out of `ONE`
 WORST = 32  # bytes that a frequency takes at most
 
 
@@ -71,7 +72,7 @@ def _bit(coder: Coder, model: int, bit: int) -> int:
         low = middle + 1
     if model != EVEN:
         target = ONE if bit else 0
-        coder.chance[model] += (2 * (target - coder.chance[model])) // (2 * coder.seen[model] + 3)
+        coder.chance[model] += ((target - coder.chance[model]) * RATES[coder.seen[model]]) >> 16
         coder.seen[model] = min(coder.seen[model] + 1, LEARNT)
     while (low ^ high) >> 24 == 0:
         _shift(coder, low)
@@ -121,12 +122,12 @@ def _walk(coder: Coder, table: Int64, before: Int64, bits: int) -> int:
 
     ``before`` is the table before it, or empty.
     """
-    left, last, old, same = 1 << bits, 0, 0, 1
+    left, top, last, old, same = 1 << bits, bits + 1, 0, 0, 1
     for i in range(table.size):
         if left == 0:
             table[i:] = 0
             break
-        top, now = _length(left), _length(before[i]) if before.size else 0
+        now = _length(before[i]) if before.size else 0
         guess = min(max(last + now - old, 0), top)
         kind = (1 if guess > 0 else 0) + 2 * same + (4 if before.size else 0)
         length = _magnitude(coder, _length(table[i]), guess, top, kind)
@@ -135,9 +136,11 @@ def _walk(coder: Coder, table: Int64, before: Int64, bits: int) -> int:
             value = (1 << (length - 1)) | _number(coder, table[i], length - 1)
         same, last, old = 1 if length == guess else 0, length, now
         table[i] = value
-        left -= value
-        if left < 0:
-            break
+        if value > 0:
+            left -= value
+            if left < 0:
+                break
+            top = _length(left)
     return left
 
 
