@@ -7,14 +7,17 @@ one symbol, the others packed. All choices follow from histograms: a half of few
 is coded whole, noise is left alone. Words of 4 and 8 bytes that take few distinct values are a
 table of these and indices.
 
-Layout: a byte for the form; then raw bytes; or the number of values, values, coded indices; or a
-byte for the rotation and for each half, highest first, a byte for ``top``, the length of the coded
-symbols and these, and the packed rest.
+Single bytes are coded whole.
+
+Layout: a byte for the form; then raw bytes; or the coded bytes; or the number of values, values,
+coded indices; or a byte for the rotation and for each half, highest first, a byte for ``top``, the
+length of the coded symbols and these, and the packed rest.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,8 +32,9 @@ from solvq.rans._encode import counted
 Bytes = NDArray[np.uint8]
 Words = NDArray[Any]
 
-RAW, VALUES, HALVES = range(3)  # forms of a stream
-WIDTHS = {1: 8, 2: 16, 4: 16, 8: 16}  # of a half, of words of so many bytes
+RAW, BYTES, VALUES, HALVES = range(4)  # forms of a stream
+WIDTH = 16  # of a half
+FEW = 256  # values of which a table is never much
 MOST_VALUES = 1 << 16
 MOST_STEPS = 8  # a word
 FINEST = 1 << 16  # sum of the frequencies of many symbols
@@ -44,26 +48,25 @@ def _word_size(nbytes: int, itemsize: int) -> int:
 
 
 @kernel
-def _high(words: Words, rotation: int, shift: int, mask: int, out: Words) -> None:
+def _half(words: Words, rotation: int, shift: int, out: NDArray[np.uint16]) -> None:
     """Bits ``shift`` and above of the rotated words."""
-    r, s, m = np.uint64(rotation), np.uint64(shift), np.uint64(mask)
-    back = np.uint64(8 * words.itemsize - rotation)
+    r, s, back = np.uint64(rotation), np.uint64(shift), np.uint64(8 * words.itemsize - rotation)
     for i in range(words.size):
         word = np.uint64(words[i])
         if rotation:
             word = (word << r) | (word >> back)
-        out[i] = (word >> s) & m
+        out[i] = (word >> s) & np.uint64(0xFFFF)
 
 
 @kernel
-def _join(words: Words, high: Words, low: Words, width: int, shift: int) -> None:
-    """Append a half, of so many bits, to words from above; ``low`` has its last ``shift`` bits."""
-    w, s = np.uint64(width), np.uint64(shift)
+def _join(words: Words, high: NDArray[np.uint16], low: NDArray[np.uint16], bits: int) -> None:
+    """Append a half to words, whose low bits they are; either part may be missing."""
+    w, s = np.uint64(WIDTH), np.uint64(bits)
     for i in range(words.size):
         half = np.uint64(low[i]) if low.size else np.uint64(0)
         if high.size:
             half |= np.uint64(high[i]) << s
-        words[i] = (np.uint64(words[i]) << w) | half
+        words[i] = (np.uint64(words[i]) << w) | half if words.itemsize > 2 else half
 
 
 @kernel
@@ -91,57 +94,47 @@ def _size(counts: NDArray[np.int64], total: int) -> float:
     return size + total * math.log2(whole) + edges * (EDGE + math.log2(counts.size / edges))
 
 
-def _best_top(counts: NDArray[np.int64], width: int) -> tuple[int, float]:
-    """How many high bits to code as a symbol, given how often each half occurs; and its bits."""
-    total = int(counts.sum())
-    best, chosen = float(total * width), 0
-    for top in range(width, 0, -1):
-        bits = float(_size(counts, total)) + total * (width - top)
+def _best_top(half: NDArray[np.uint16]) -> tuple[int, float]:
+    """How many high bits of a half to code as a symbol, and about the bits that it then takes."""
+    counts = counted(half, 1 << WIDTH)
+    best, chosen = float(half.size * WIDTH), 0
+    for top in range(WIDTH, 0, -1):
+        bits = float(_size(counts, half.size)) + half.size * (WIDTH - top)
         if bits < best:
             best, chosen = bits, top
         counts = counts[::2] + counts[1::2]
     return chosen, best
 
 
-def _half(words: Words, rotation: int, shift: int, width: int) -> Words:
-    """One half of the rotated words."""
-    out = np.empty(words.size, np.uint8 if width <= 8 else np.uint16)
-    _high(words, rotation, shift, (1 << width) - 1, out)
-    return out
-
-
-def _rest(half: Words, bits: int, width: int) -> Bytes:
-    """Low bits of a half, packed."""
-    if bits == width:
-        return half.view(np.uint8)
-    return pack(half & half.dtype.type((1 << bits) - 1), bits)
-
-
-def _coded_half(half: Words, top: int, width: int, n_jobs: int | None) -> list[Bytes]:
+def _coded_half(half: NDArray[np.uint16], top: int, n_jobs: int | None) -> list[Bytes]:
     """Parts of the stream that hold a half."""
+    bits = WIDTH - top
     parts = [np.array([top], np.uint8)]
     if top > 0:
-        coded = encode(half >> half.dtype.type(width - top), 1 << top, n_jobs=n_jobs)
+        coded = encode(half >> np.uint16(bits), 1 << top, n_jobs=n_jobs)
         parts += [np.frombuffer(number(coded.size), np.uint8), coded]
-    if top < width:
-        parts.append(_rest(half, width - top, width))
+    if top == 0:
+        parts.append(half.astype("<u2", copy=False).view(np.uint8))
+    elif bits > 0:
+        parts.append(pack(half & np.uint16((1 << bits) - 1), bits))
     return parts
 
 
 def _halves(words: Words, n_jobs: int | None) -> list[Bytes]:
     """Parts of a stream of halves."""
-    width, bits = WIDTHS[words.itemsize], 8 * words.itemsize
-    found = []
+    highest, found = 8 * words.itemsize - WIDTH, []
     for rotation in (0, 1):
-        half = _half(words, rotation, bits - width, width)
-        top, size = _best_top(counted(half, 1 << width), width)
+        half = np.empty(words.size, np.uint16)
+        _half(words, rotation, highest, half)
+        top, size = _best_top(half)
         found.append((size, rotation, top, half))
     _, rotation, top, half = min(found, key=lambda one: one[0])
-    parts = [np.array([HALVES, rotation], np.uint8), *_coded_half(half, top, width, n_jobs)]
-    for shift in range(bits - 2 * width, -1, -width):
-        half = _half(words, rotation, shift, width)
-        top, _ = _best_top(counted(half, 1 << width), width)
-        parts += _coded_half(half, top, width, n_jobs)
+    parts = [np.array([HALVES, rotation], np.uint8), *_coded_half(half, top, n_jobs)]
+    for shift in range(highest - WIDTH, -1, -WIDTH):
+        half = np.empty(words.size, np.uint16)
+        _half(words, rotation, shift, half)
+        top, _ = _best_top(half)
+        parts += _coded_half(half, top, n_jobs)
     return parts
 
 
@@ -183,16 +176,6 @@ def _distinct(words: Words) -> tuple[Words, NDArray[np.uint16]] | None:
     return values[order], rank[indices]
 
 
-def _values(words: Words, n_jobs: int | None) -> list[Bytes] | None:
-    """Parts of a stream of a table and indices, unless distinct values are many."""
-    found = _distinct(words)
-    if found is None:
-        return None
-    values, indices = found
-    head = np.frombuffer(bytes([VALUES]) + number(values.size), np.uint8)
-    return [head, values.view(np.uint8), encode(indices, values.size, n_jobs=n_jobs)]
-
-
 def pack_lossless(raw: Bytes, itemsize: int, n_jobs: int | None = None) -> Bytes:
     """Code the bytes of numbers in fewer, exactly.
 
@@ -210,17 +193,27 @@ def pack_lossless(raw: Bytes, itemsize: int, n_jobs: int | None = None) -> Bytes
     ndarray of uint8
         A stream that `unpack_lossless` takes, at most one byte longer than ``raw``.
     """
-    words = np.ascontiguousarray(raw).view(f"<u{_word_size(raw.size, itemsize)}")
-    forms = []
-    if words.size > 0:
-        forms.append(_values(words, n_jobs) if words.itemsize > 2 else None)
-        if forms[0] is None or sum(part.size for part in forms[0]) > raw.size // 2:
-            forms.append(_halves(words, n_jobs))
-    sizes = [(sum(part.size for part in form), form) for form in forms if form is not None]
-    size, parts = min(sizes, key=lambda one: one[0], default=(raw.size + 1, []))
-    if size > raw.size:
-        parts = [np.array([RAW], np.uint8), raw]
-    return np.concatenate(parts)
+    raw = np.ascontiguousarray(raw)
+    words = raw.view(f"<u{_word_size(raw.size, itemsize)}")
+    best = [np.array([RAW], np.uint8), raw]
+    for parts in _forms(words, n_jobs) if raw.size else ():
+        if sum(part.size for part in parts) < sum(part.size for part in best):
+            best = parts
+    return np.concatenate(best)
+
+
+def _forms(words: Words, n_jobs: int | None) -> Iterator[list[Bytes]]:
+    """Streams of the forms that may be smallest."""
+    if words.itemsize == 1:
+        yield [np.array([BYTES], np.uint8), encode(words, 1 << 8, n_jobs=n_jobs)]
+        return
+    found = _distinct(words) if words.itemsize > 2 else None
+    if found is not None:
+        values, indices = found
+        head = np.frombuffer(bytes([VALUES]) + number(values.size), np.uint8)
+        yield [head, values.view(np.uint8), encode(indices, values.size, n_jobs=n_jobs)]
+    if found is None or values.size > FEW:
+        yield _halves(words, n_jobs)
 
 
 def unpack_lossless(stream: Bytes, nbytes: int, itemsize: int, n_jobs: int | None = None) -> Bytes:
@@ -248,6 +241,8 @@ def unpack_lossless(stream: Bytes, nbytes: int, itemsize: int, n_jobs: int | Non
     form = int(take.take(1)[0])
     if form == RAW:
         out = take.take(nbytes).copy()
+    elif form == BYTES and size == 1:
+        out = decode(take.take(take.left), nbytes, n_jobs)
     elif form == VALUES:
         n_values = take.number()
         values = take.take(min(n_values, MOST_VALUES) * size).copy().view(f"<u{size}")
@@ -255,7 +250,7 @@ def unpack_lossless(stream: Bytes, nbytes: int, itemsize: int, n_jobs: int | Non
         if indices.size and int(indices.max()) >= values.size:
             raise DamagedError(f"index {indices.max()} into {values.size} values")
         out = values[indices].view(np.uint8)
-    elif form == HALVES:
+    elif form == HALVES and size > 1:
         out = _joined(take, nbytes // size, size, n_jobs).view(np.uint8)
     else:
         raise DamagedError(f"form {form} is unknown")
@@ -265,22 +260,24 @@ def unpack_lossless(stream: Bytes, nbytes: int, itemsize: int, n_jobs: int | Non
 
 def _joined(take: Reader, count: int, size: int, n_jobs: int | None) -> Words:
     """Words of a stream of halves."""
-    rotation, width = int(take.take(1)[0]), WIDTHS[size]
-    words, none = np.zeros(count, f"<u{size}"), np.empty(0, np.uint16)
-    for _ in range(8 * size // width):
+    rotation, none = int(take.take(1)[0]), np.empty(0, np.uint16)
+    words = np.zeros(count, f"<u{size}")
+    for _ in range(8 * size // WIDTH):
         top = int(take.take(1)[0])
-        if top > width or rotation > 1:
-            raise DamagedError(f"{top} bits of {width}, rotated by {rotation}")
+        bits = WIDTH - top
+        if bits < 0 or rotation > 1:
+            raise DamagedError(f"{top} bits of {WIDTH}, rotated by {rotation}")
         high = low = none
         if top > 0:
-            high = decode(take.take(take.number()), count, n_jobs)
+            high = decode(take.take(take.number()), count, n_jobs).astype(np.uint16, copy=False)
             if count and int(high.max()) >> top:
                 raise DamagedError(f"symbol {high.max()} of {top} bits")
-        if 0 < top < width:
-            low = unpack(take.take(packed_size(count, width - top)).copy(), width - top, count)
-        elif top == 0:
-            low = take.take(count * width // 8).copy().view(f"<u{width // 8}")
-        _join(words, high, low, width, width - top)
+        if top == 0:
+            low = take.take(2 * count).copy().view("<u2")
+        elif bits > 0:
+            packed = take.take(packed_size(count, bits)).copy()
+            low = unpack(packed, bits, count).astype(np.uint16, copy=False)
+        _join(words, high, low, bits)
     if rotation:
         _rotate_back(words)
     return words

@@ -18,9 +18,10 @@ from solvq.rans._frequencies import MOST_BITS
 
 Int64 = NDArray[np.int64]
 
-LOW, HIGH, PLACE, CODE, READING = range(5)  # of a coder's state
+LOW, HIGH, PLACE, CODE, READING, CHANCE = range(6)  # of a coder's state
 STEPS = 8  # distances of a length from its prediction that have a model of their own
 MODELS = 32 + 2 * STEPS
+SEEN = CHANCE + MODELS + 1  # how much each model has seen stands behind their chances
 EVEN = MODELS  # the model of bits that are as often 0 as 1: it does not learn
 LEARNT = 30  # observations after which a model forgets old ones
 ONE = 1 << 16
@@ -30,19 +31,17 @@ WORST = 32  # bytes that a frequency takes at most
 
 
 class Coder(NamedTuple):
-    """State of the arithmetic coder, its bytes, and what its models have learnt."""
+    """State of the arithmetic coder and what its models have learnt, in one array; its bytes."""
 
     state: Any
     data: Any
-    chance: Any
-    seen: Any
 
 
 def _coder(data: NDArray[np.uint8], reading: bool) -> Coder:
     """A coder that has learnt nothing, at the start of its bytes."""
     code = int.from_bytes(data[:4].tobytes().ljust(4, b"\0"), "big") if reading else 0
     state = np.array([0, 0xFFFFFFFF, 4 if reading else 0, code, reading], np.int64)
-    return Coder(state, data, np.full(MODELS + 1, ONE // 2), np.zeros(MODELS + 1, np.int64))
+    return Coder(np.append(state, np.repeat([ONE // 2, 0], MODELS + 1)), data)
 
 
 @kernel
@@ -62,8 +61,8 @@ def _bit(coder: Coder, model: int, bit: int) -> int:
     """Write a bit with a model, or read it; the model learns from it."""
     state = coder.state
     low, high = state[LOW], state[HIGH]
-    chance = min(max(coder.chance[model], LEAST), ONE - LEAST)
-    middle = low + ((high - low) >> 16) * chance
+    chance = state[CHANCE + model]
+    middle = low + ((high - low) >> 16) * min(max(chance, LEAST), ONE - LEAST)
     if state[READING]:
         bit = 1 if state[CODE] <= middle else 0
     if bit:
@@ -71,9 +70,9 @@ def _bit(coder: Coder, model: int, bit: int) -> int:
     else:
         low = middle + 1
     if model != EVEN:
-        target = ONE if bit else 0
-        coder.chance[model] += ((target - coder.chance[model]) * RATES[coder.seen[model]]) >> 16
-        coder.seen[model] = min(coder.seen[model] + 1, LEARNT)
+        seen = state[SEEN + model]
+        state[CHANCE + model] = chance + ((((ONE if bit else 0) - chance) * RATES[seen]) >> 16)
+        state[SEEN + model] = min(seen + 1, LEARNT)
     while (low ^ high) >> 24 == 0:
         _shift(coder, low)
         low, high = (low << 8) & 0xFFFFFFFF, ((high << 8) & 0xFFFFFFFF) | 0xFF
