@@ -143,17 +143,17 @@ def model(counts: Int64) -> tuple[Int64, int]:
     bits : int
         Their sum is ``2**bits``; 0 if one symbol stands alone.
     """
-    seen = int(np.count_nonzero(counts))
-    least = (seen - 1).bit_length()
-    if least == 0:
-        return (counts > 0).astype(np.int64), 0
-    best, bits, chosen = math.inf, 0, counts
-    for precision in range(least, MOST_BITS + 1):
-        frequencies = fit(counts, precision)
-        size = coded_bits(counts, frequencies, precision) + _table_bits(frequencies)
+    seen = np.flatnonzero(counts)
+    own, least = counts[seen], (seen.size - 1).bit_length()
+    best, bits, chosen = math.inf, 0, np.ones(1, np.int64)
+    for precision in range(least, MOST_BITS + 1) if least else ():
+        frequencies = fit(own, precision)
+        size = coded_bits(own, frequencies, precision) + _table_bits(frequencies)
         if size < best * (1.0 if precision <= FAST_BITS else 1.0 - CLOSE):
             best, bits, chosen = size, precision, frequencies
-    return chosen, bits
+    out = np.zeros(counts.size, np.int64)
+    out[seen] = chosen
+    return out, bits
 
 
 def coded_bits(counts: Int64, frequencies: Int64, bits: int) -> float:

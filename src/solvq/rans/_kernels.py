@@ -207,7 +207,11 @@ def read_chunk(words: Words, table: UInt64, bits: Word, out: Any) -> bool:
 
 @kernel
 def count(symbols: Any, counts: NDArray[np.int64]) -> None:
-    """Add the symbols to their counts, in four turns that do not wait for one another."""
+    """Add the symbols to their counts, many in four turns that do not wait for one another."""
+    if symbols.size < 4 * counts.size:
+        for symbol in symbols:
+            counts[symbol] += 1
+        return
     turns = np.zeros((4, counts.size), np.int64)
     whole = symbols.size // 4 * 4
     for i in range(0, whole, 4):

@@ -18,30 +18,30 @@ from solvq.rans._frequencies import MOST_BITS
 
 Int64 = NDArray[np.int64]
 
-LOW, HIGH, PLACE, CODE, READING = range(5)  # of a coder's state
+LOW, HIGH, PLACE, CODE, READING, CHANCE = range(6)  # of a coder's state
 STEPS = 8  # distances of a length from its prediction that have a model of their own
 MODELS = 32 + 2 * STEPS
+SEEN = CHANCE + MODELS + 1  # how much each model has seen stands behind their chances
 EVEN = MODELS  # the model of bits that are as often 0 as 1: it does not learn
 LEARNT = 30  # observations after which a model forgets old ones
 ONE = 1 << 16
 LEAST = 32  # of a chance, out of `ONE`
+RATES = (ONE / (np.arange(LEARNT + 1) + 1.5)).astype(np.int64)  # by observations, out of `ONE`
 WORST = 32  # bytes that a frequency takes at most
 
 
 class Coder(NamedTuple):
-    """State of the arithmetic coder, its bytes, and what its models have learnt."""
+    """State of the arithmetic coder and what its models have learnt, in one array; its bytes."""
 
     state: Any
     data: Any
-    chance: Any
-    seen: Any
 
 
 def _coder(data: NDArray[np.uint8], reading: bool) -> Coder:
     """A coder that has learnt nothing, at the start of its bytes."""
     code = int.from_bytes(data[:4].tobytes().ljust(4, b"\0"), "big") if reading else 0
     state = np.array([0, 0xFFFFFFFF, 4 if reading else 0, code, reading], np.int64)
-    return Coder(state, data, np.full(MODELS + 1, ONE // 2), np.zeros(MODELS + 1, np.int64))
+    return Coder(np.append(state, np.repeat([ONE // 2, 0], MODELS + 1)), data)
 
 
 @kernel
@@ -61,8 +61,8 @@ def _bit(coder: Coder, model: int, bit: int) -> int:
     """Write a bit with a model, or read it; the model learns from it."""
     state = coder.state
     low, high = state[LOW], state[HIGH]
-    chance = min(max(coder.chance[model], LEAST), ONE - LEAST)
-    middle = low + ((high - low) >> 16) * chance
+    chance = state[CHANCE + model]
+    middle = low + ((high - low) >> 16) * min(max(chance, LEAST), ONE - LEAST)
     if state[READING]:
         bit = 1 if state[CODE] <= middle else 0
     if bit:
@@ -70,9 +70,9 @@ def _bit(coder: Coder, model: int, bit: int) -> int:
     else:
         low = middle + 1
     if model != EVEN:
-        target = ONE if bit else 0
-        coder.chance[model] += (2 * (target - coder.chance[model])) // (2 * coder.seen[model] + 3)
-        coder.seen[model] = min(coder.seen[model] + 1, LEARNT)
+        seen = state[SEEN + model]
+        state[CHANCE + model] = chance + ((((ONE if bit else 0) - chance) * RATES[seen]) >> 16)
+        state[SEEN + model] = min(seen + 1, LEARNT)
     while (low ^ high) >> 24 == 0:
         _shift(coder, low)
         low, high = (low << 8) & 0xFFFFFFFF, ((high << 8) & 0xFFFFFFFF) | 0xFF
@@ -121,12 +121,12 @@ def _walk(coder: Coder, table: Int64, before: Int64, bits: int) -> int:
 
     ``before`` is the table before it, or empty.
     """
-    left, last, old, same = 1 << bits, 0, 0, 1
+    left, top, last, old, same = 1 << bits, bits + 1, 0, 0, 1
     for i in range(table.size):
         if left == 0:
             table[i:] = 0
             break
-        top, now = _length(left), _length(before[i]) if before.size else 0
+        now = _length(before[i]) if before.size else 0
         guess = min(max(last + now - old, 0), top)
         kind = (1 if guess > 0 else 0) + 2 * same + (4 if before.size else 0)
         length = _magnitude(coder, _length(table[i]), guess, top, kind)
@@ -135,9 +135,11 @@ def _walk(coder: Coder, table: Int64, before: Int64, bits: int) -> int:
             value = (1 << (length - 1)) | _number(coder, table[i], length - 1)
         same, last, old = 1 if length == guess else 0, length, now
         table[i] = value
-        left -= value
-        if left < 0:
-            break
+        if value > 0:
+            left -= value
+            if left < 0:
+                break
+            top = _length(left)
     return left
 
 
