@@ -108,7 +108,7 @@ class Compressed:
             if found.scheme is not None:
                 return self._restored(name, found.scheme, parts).view(np.uint8)
             if found.coded is not None:
-                return unpack_lossless(parts[0], found.nbytes, NUMPY_DTYPES[found.dtype])
+                return unpack_lossless(parts[0], found.nbytes, NUMPY_DTYPES[found.dtype].itemsize)
         except ValueError as error:
             raise FormatError(f"{self.path}: tensor {name!r} is damaged ({error})") from None
         return parts[0].reshape(-1).view(np.uint8)

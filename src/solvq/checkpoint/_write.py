@@ -9,7 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._container import SafetensorsWriter, by_alignment, header_size, late
+from solvq.checkpoint._container import (
+    NUMPY_DTYPES,
+    SafetensorsWriter,
+    by_alignment,
+    header_size,
+    late,
+)
 from solvq.checkpoint._encode import Encoded, encode
 from solvq.checkpoint._job import Job, Progress, counted
 from solvq.checkpoint._lossless import pack_lossless
@@ -29,9 +35,11 @@ class Kept(NamedTuple):
 
 def _kept(job: Job, name: str, reason: str) -> Kept:
     """A tensor that is kept, coded without loss if that was asked for and pays."""
-    if not (job.settings.entropy or job.settings.lossless):
+    entry = job.entries[name]
+    if not (job.settings.entropy or job.settings.lossless) or entry.dtype not in NUMPY_DTYPES:
         return Kept(reason)
-    return Kept(reason, pack_lossless(job.source.array(name)))
+    stream = pack_lossless(job.source.raw(name), NUMPY_DTYPES[entry.dtype].itemsize, job.n_jobs)
+    return Kept(reason, stream if stream.size < entry.nbytes else None)
 
 
 def results(job: Job, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Encoded | Kept]]:
