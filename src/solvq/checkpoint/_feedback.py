@@ -164,17 +164,31 @@ def spread(w: Float64, forward: Float64, tables: Tables, found: Choice) -> None:
         _choose(w[:, block], target, inner, tables._replace(groups=tables.groups[block]), part)
 
 
-def _solve(w: Float64, bound: Couplings, tables: Tables) -> NDArray[Any]:
+def _started(w: Float64, tables: Tables, start: NDArray[Any] | None) -> Choice:
+    """Choice of given indices, or of the nearest entries."""
+    if start is None:
+        found = Choice(np.empty_like(w), np.empty(w.shape, index_dtype(tables.entries.shape[2])))
+        _choose(w, w.copy(), np.empty((w.shape[1], 0)), tables, found)
+        return found
+    rows = np.zeros(1, np.intp) if tables.entries.shape[0] == 1 else np.arange(w.shape[0])
+    return Choice(w - tables.entries[rows[:, None], tables.groups, start], start)
+
+
+def _solve(
+    w: Float64, bound: Couplings, tables: Tables, start: NDArray[Any] | None
+) -> NDArray[Any]:
     """Indices of some rows, columns in the order of ``bound``."""
-    dtype = index_dtype(tables.entries.shape[2])
-    near, found = (Choice(np.empty_like(w), np.empty(w.shape, dtype)) for _ in range(2))
-    _choose(w, w.copy(), np.empty((w.shape[1], 0)), tables, near)
+    found = Choice(np.empty_like(w), np.empty(w.shape, index_dtype(tables.entries.shape[2])))
     spread(w, bound.forward, tables, found)
-    slope, gradient = (choice.errors @ bound.hessian for choice in (near, found))
-    worse = _inner(gradient, found.errors) > _inner(slope, near.errors)
-    gradient[worse] = slope[worse]
-    for array, other in zip(found, near, strict=True):
-        array[worse] = other[worse]
+    gradient = found.errors @ bound.hessian
+    others = [_started(w, tables, None)]
+    others += [] if start is None else [_started(w, tables, start)]
+    for other in others:
+        slope = other.errors @ bound.hessian
+        better = _inner(slope, other.errors) < _inner(gradient, found.errors)
+        gradient[better] = slope[better]
+        for array, its in zip(found, other, strict=True):
+            array[better] = its[better]
     _descend(w, gradient, bound.hessian, tables, found)
     return found.indices
 
@@ -190,6 +204,7 @@ def feedback(
     hessian: NDArray[Any],
     tables: NDArray[Any],
     length: int,
+    start: NDArray[Any] | None = None,
     n_jobs: int | None = None,
 ) -> NDArray[Any]:
     """Indices of least error of the outputs of a layer, given tables: a local optimum.
@@ -209,6 +224,8 @@ def feedback(
         Ascending entries, of a row or of all; a table may repeat its last.
     length : int
         Column ``c`` has table ``c // length`` of its row, ``N <= G * length``.
+    start : array of shape (M, N), optional
+        Indices that no row shall end above, in loss with damping.
     n_jobs : int, optional
         Threads; all processors by default.
 
@@ -220,12 +237,13 @@ def feedback(
     full = tabled(tables, bound.order, length)
     indices = np.empty(w.shape, index_dtype(tables.shape[2]))
 
-    def work(start: int) -> None:
-        rows = slice(start, start + ROWS)
+    def work(first: int) -> None:
+        rows = slice(first, first + ROWS)
         own = slice(None) if tables.shape[0] == 1 else rows
         ordered = w[rows].astype(np.float64)[:, bound.order]
         part = Tables(full.entries[own], full.edges[own], full.groups)
-        indices[rows, bound.order] = _solve(np.ascontiguousarray(ordered), bound, part)
+        given = None if start is None else start[rows][:, bound.order]
+        indices[rows, bound.order] = _solve(np.ascontiguousarray(ordered), bound, part, given)
 
     with ThreadPoolExecutor(n_jobs or os.cpu_count()) as pool:
         list(pool.map(work, range(0, w.shape[0], ROWS)))
