@@ -40,6 +40,8 @@ def _opened(
     weights = None if importance is None else Importance(Path(importance))
     if weights is not None:
         weights.check(source.entries)
+    elif chosen.feedback or chosen.correct_bias:
+        raise ValueError("feedback and correct_bias need the importance of the model: give it")
     return Job(source, chosen, weights, skip, n_jobs)
 
 

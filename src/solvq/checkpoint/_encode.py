@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from solvq import rans
 from solvq.checkpoint._container import NAMES, NUMPY_DTYPES
+from solvq.checkpoint._feedback import bias_shift
 from solvq.checkpoint._layout import Layout, layout_of
+from solvq.checkpoint._outputs import Choice, fitted, matrix, output_error
 from solvq.checkpoint._pack import gather, index_width, pack
 from solvq.checkpoint._plan import RESTRICTED, Recipe, Settings
 from solvq.checkpoint._scales import divided, first_scales, fitted_scales, stored_scales, wide
@@ -24,11 +26,28 @@ ROUNDS = 2  # times that scales are fitted to the tables, and tables to the scal
 HARMLESS = 1e-2  # share of the error that rounding the tables to float16 may add
 
 
+class Tensor(NamedTuple):
+    """A tensor and what is known of its importance.
+
+    ``weight`` are flat weights of its squared errors; ``hessian`` and ``mean`` are the second
+    moments and the means of what it is multiplied with. Each may be None.
+    """
+
+    array: NDArray[Any]
+    weight: Weight
+    hessian: Float64 | None = None
+    mean: Float64 | None = None
+
+
 class Encoded(NamedTuple):
-    """A compressed tensor: the parts that are stored in order, and its description."""
+    """A compressed tensor: the parts that are stored in order, and its description.
+
+    ``shift`` is what keeps the mean output if it is added to the bias; None if that is not known.
+    """
 
     parts: list[NDArray[Any]]
     description: Description
+    shift: Float64 | None
 
 
 def weighted_squares(
@@ -100,32 +119,58 @@ def _coded(
     return rans.encode(indices, n_values, classes if classes.any() else None, jobs)
 
 
-def encode(
-    array: NDArray[Any], recipe: Recipe, settings: Settings, weight: Weight, jobs: int | None
-) -> Encoded:
-    """Compress one tensor; ``weight`` are flat weights of its squared errors, or None."""
-    flat = array.reshape(-1)
-    solved, scales, scheme = _solved(flat, array.shape, weight, recipe, settings, jobs)
-    _, exact = entry_dtypes(NAMES[array.dtype], recipe.scale, settings)
-    for values in (scheme.values, exact):
+def _stored(
+    tensor: Tensor, found: tuple[Solved, Float64, Scheme], settings: Settings
+) -> tuple[Scheme, NDArray[Any]]:
+    """Scheme and tables as they are stored: in the wanted dtype, if that does no harm."""
+    solved, scales, scheme = found
+    own = NAMES[tensor.array.dtype]
+    wanted, exact = entry_dtypes(own, "" if scheme.scales is None else "scale", settings)
+    tables = solved.tables
+    for values in (wanted, exact):
         scheme = replace(scheme, values=values)
-        tables = _padded(solved.tables, values)[: solved.tables.size].reshape(solved.tables.shape)
-        restored = scheme.restore(tables, scales, solved.indices, NAMES[array.dtype])
-        error = weighted_squares(flat, weight, restored)
-        if settings.values != "auto" or error <= (1.0 + HARMLESS) * solved.error:
+        with np.errstate(over="ignore"):
+            tables = solved.tables.astype(NUMPY_DTYPES[values])
+        if settings.values != "auto" or values == exact:
             break
-    parts = [_padded(solved.tables, scheme.values)]
+        restored = scheme.restore(tables, scales, solved.indices, own)
+        error = weighted_squares(tensor.array.reshape(-1), tensor.weight, restored)
+        if error <= (1.0 + HARMLESS) * solved.error:
+            break
+    return scheme, tables
+
+
+def encode(tensor: Tensor, recipe: Recipe, settings: Settings, jobs: int | None) -> Encoded:
+    """Compress one tensor."""
+    array, weight = tensor.array, tensor.weight
+    flat, w, own = array.reshape(-1), matrix(array), NAMES[array.dtype]
+    solved, scales, scheme = _solved(flat, array.shape, weight, recipe, settings, jobs)
+    scheme, tables = _stored(tensor, (solved, scales, scheme), settings)
+    choice = Choice(tables, solved.indices)
+    if tensor.hessian is not None and settings.feedback:
+        choice = fitted(w, tensor.hessian, scheme, (choice, scales), jobs)
+    restored = scheme.restore(choice.tables, scales, choice.indices, own)
+    parts = [_padded(choice.tables, scheme.values)]
     if scheme.scales is not None:
         parts.append(_padded(scales, scheme.scale_dtype))
     if settings.entropy:
-        parts.append(_coded(solved.indices, scheme.n_values, array.shape[0], jobs))
+        parts.append(_coded(choice.indices, scheme.n_values, array.shape[0], jobs))
         scheme = replace(scheme, coded=parts[-1].size)
     else:
-        parts.append(pack(solved.indices, index_width(scheme.n_values)))
-    energy = weighted_squares(flat, weight)
+        parts.append(pack(choice.indices, index_width(scheme.n_values)))
+    error, energy = weighted_squares(flat, weight, restored), weighted_squares(flat, weight)
     errors = (error / energy, min(solved.bound, error) / energy) if energy else (0.0, 0.0)
     figures = (recipe.price, *errors, energy)
-    return Encoded(parts, Description(NAMES[array.dtype], array.shape, "", scheme, *figures))
+    q = restored.reshape(w.shape)
+    found = Description(
+        own,
+        array.shape,
+        "",
+        scheme,
+        *figures,
+        outputs=None if tensor.hessian is None else output_error(w, q, tensor.hessian),
+    )
+    return Encoded(parts, found, None if tensor.mean is None else bias_shift(w, q, tensor.mean))
 
 
 def proved(

@@ -11,9 +11,9 @@ from functools import cached_property
 from typing import TypeVar
 
 from solvq.checkpoint._container import Entry
+from solvq.checkpoint._encode import Tensor
 from solvq.checkpoint._importance import Importance
-from solvq.checkpoint._plan import Recipe, Settings
-from solvq.checkpoint._solve import Weight
+from solvq.checkpoint._plan import FLOATS, Recipe, Settings
 from solvq.checkpoint._source_base import Source
 from solvq.scalar import NonFiniteError
 
@@ -103,12 +103,34 @@ class Job:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def weight(self, name: str) -> Weight:
-        """Flat weights of the errors of a tensor, or None."""
-        if self.importance is None:
-            return None
-        weights = self.importance.weights(name, self.entries[name].shape)
-        return None if weights is None else weights.reshape(-1)
+    def tensor(self, name: str) -> Tensor:
+        """A tensor with what is known of its importance."""
+        array, known = self.source.array(name), self.importance
+        if known is None or array.ndim < 2:
+            return Tensor(array, None)
+        weight = known.weights(name, array.shape)
+        columns = array.size // array.shape[0]
+        return Tensor(
+            array,
+            None if weight is None else weight.reshape(-1),
+            known.hessian(name, columns),
+            known.mean(name, columns) if self.settings.correct_bias else None,
+        )
+
+    @property
+    def biases(self) -> dict[str, str]:
+        """Weight of every kept bias that is to be corrected."""
+        if not self.settings.correct_bias:
+            return {}
+        pairs = {name: f"{name.removesuffix('.bias')}.weight" for name in self.kept}
+        return {
+            bias: weight
+            for bias, weight in pairs.items()
+            if bias.endswith(".bias")
+            and weight in self.entries
+            and self.entries[bias].dtype in FLOATS
+            and self.entries[bias].shape == self.entries[weight].shape[:1]
+        }
 
 
 def counted(

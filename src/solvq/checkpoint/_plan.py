@@ -69,6 +69,12 @@ class Settings:
         tensors without loss in fewer bytes.
     lossless : bool, default False
         Lose nothing: every tensor is coded without loss, and none is quantized.
+    feedback : bool, default False
+        Choose indices, and tables where they have no scales, for the error of the layers' outputs
+        instead of that of the weights. The importance must have second moments.
+    correct_bias : bool, default False
+        Add to the bias ``X.bias`` of a weight ``X.weight`` what keeps the mean of the outputs. The
+        importance must have means.
     include, exclude : tuple of str
         Shell patterns of tensor names; exclude wins.
     min_size : int, default 1024
@@ -90,6 +96,8 @@ class Settings:
     method: str = "optimal"
     entropy: bool = False
     lossless: bool = False
+    feedback: bool = False
+    correct_bias: bool = False
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
     min_size: int = 1024

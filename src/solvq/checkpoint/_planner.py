@@ -53,7 +53,7 @@ class Planner:
     def _options(self, name: str) -> Candidates:
         """Options of a tensor that is to be compressed, those that save bytes."""
         job, settings = self.job, self.job.settings
-        array, weight = job.source.array(name), job.weight(name)
+        array, weight, *_ = job.tensor(name)
         flat = array.reshape(-1)
         energy = weighted_squares(flat, weight)
         relative = job.importance is None and self.budget is not None and self.budget.in_bytes

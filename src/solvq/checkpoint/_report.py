@@ -17,6 +17,8 @@ class TensorReport:
     is. `relative_error` is the sum of squared errors over the sum of squares, `lower_bound` the
     proven least of it for tables of that size (and given scales), `gap` the relative distance of
     the two. ``layout`` says what shares a table and a scale, and whether indices are coded.
+    `output_error` is the relative squared error of the layer's outputs, None where no second
+    moments of its inputs were given.
     """
 
     name: str
@@ -28,6 +30,7 @@ class TensorReport:
     bits_per_weight: float
     relative_error: float
     lower_bound: float
+    output_error: float | None
     energy: float
     nbytes_before: int
     nbytes_after: int

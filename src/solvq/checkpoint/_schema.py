@@ -41,7 +41,8 @@ class Description:
 
     ``scheme`` is None for a tensor that was kept; ``coded`` are then the bytes that it takes
     without loss, None where it is stored as it is. ``price`` is that of a bit, if its indices are
-    entropy-coded.
+    entropy-coded; ``outputs`` the relative error of the layer's outputs, where it is known. A kept
+    tensor has an error if its bias was corrected.
     """
 
     dtype: str
@@ -54,6 +55,7 @@ class Description:
     energy: float = 0.0
     coded: int | None = None
     crc32: tuple[int, ...] = ()
+    outputs: float | None = None
 
     @property
     def size(self) -> int:
@@ -93,6 +95,7 @@ class Description:
             bits_per_weight=8 * nbytes_after / self.size if self.size else 0.0,
             relative_error=self.relative_error,
             lower_bound=self.lower_bound,
+            output_error=self.outputs,
             energy=self.energy,
             nbytes_before=nbytes_after if exact else self.nbytes,
             nbytes_after=nbytes_after,
@@ -141,6 +144,7 @@ def _description(raw: dict[str, Any]) -> Description:
         energy,
         None if raw.get("coded") is None else int(raw["coded"]),
         tuple(int(n) for n in raw["crc32"]),
+        None if raw.get("outputs") is None else float(raw["outputs"]),
     )
     found.check()
     return found

@@ -16,12 +16,13 @@ from solvq.checkpoint._container import (
     header_size,
     late,
 )
-from solvq.checkpoint._encode import Encoded, encode
+from solvq.checkpoint._encode import Encoded, encode, weighted_squares
 from solvq.checkpoint._job import Job, Progress, counted
 from solvq.checkpoint._lossless import pack_lossless
 from solvq.checkpoint._plan import Recipe
 from solvq.checkpoint._schema import KEY, MANIFEST, SKELETON, Description, signature
 from solvq.checkpoint._scheme import Stored
+from solvq.scalar._kernels import Float64
 
 SIGNED = f"{10**9} {2**32:08x}"  # as long as any entry of the metadata
 
@@ -36,7 +37,8 @@ class Kept(NamedTuple):
 def _kept(job: Job, name: str, reason: str) -> Kept:
     """A tensor that is kept, coded without loss if that was asked for and pays."""
     entry = job.entries[name]
-    if not (job.settings.entropy or job.settings.lossless) or entry.dtype not in NUMPY_DTYPES:
+    wanted = job.settings.entropy or job.settings.lossless
+    if not wanted or name in job.biases or entry.dtype not in NUMPY_DTYPES:
         return Kept(reason)
     stream = pack_lossless(job.source.raw(name), NUMPY_DTYPES[entry.dtype].itemsize, job.n_jobs)
     return Kept(reason, stream if stream.size < entry.nbytes else None)
@@ -50,8 +52,7 @@ def results(job: Job, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Enco
             return _kept(job, name, job.kept[name])
 
         def compressed() -> Encoded:
-            array, weight = job.source.array(name), job.weight(name)
-            return encode(array, recipes[name], job.settings, weight, job.n_jobs)
+            return encode(job.tensor(name), recipes[name], job.settings, job.n_jobs)
 
         found = job.attempt(name, compressed)
         if isinstance(found, str):
@@ -112,6 +113,23 @@ def _write_result(
     return replace(found, crc32=tuple(checks))
 
 
+def _write_bias(
+    writer: SafetensorsWriter, job: Job, name: str, shift: Float64 | None
+) -> Description:
+    """Append a bias, with what its weights need added."""
+    if shift is None:
+        return _write_raw(writer, job, name, job.kept[name])
+    bias = job.source.array(name)
+    with np.errstate(over="ignore"):
+        moved = (bias.astype(np.float64) + shift).astype(bias.dtype)
+    crc = writer.add(name, NAMES[bias.dtype], bias.shape, moved)
+    error, energy = weighted_squares(bias, None, moved), weighted_squares(bias)
+    reason = f"{job.kept[name]}, corrected"
+    return Description(
+        NAMES[bias.dtype], bias.shape, reason, relative_error=error / (energy or 1.0), crc32=(crc,)
+    )
+
+
 def write_tensors(
     writer: SafetensorsWriter,
     job: Job,
@@ -120,14 +138,21 @@ def write_tensors(
 ) -> dict[str, Description]:
     """Append every tensor; those that would leave what follows unaligned come last."""
     found: dict[str, Description] = {}
-    unaligned: dict[str, str] = {}
+    shifts: dict[str, Float64 | None] = {}
+    last: dict[str, str] = {}
     for name, result in counted(results(job, recipes), job.entries, progress):
-        if isinstance(result, Kept) and result.stream is None and late(job.entries[name]):
-            unaligned[name] = result.reason
+        raw = isinstance(result, Kept) and result.stream is None
+        if name in job.biases or (raw and late(job.entries[name])):
+            last[name] = "" if isinstance(result, Encoded) else result.reason
+            continue
+        found[name] = _write_result(writer, job, name, result)
+        if isinstance(result, Encoded):
+            shifts[name] = result.shift
+    for name in sorted(last, key=lambda n: (late(job.entries[n]), by_alignment(job.entries[n]))):
+        if name in job.biases:
+            found[name] = _write_bias(writer, job, name, shifts.get(job.biases[name]))
         else:
-            found[name] = _write_result(writer, job, name, result)
-    for name in sorted(unaligned, key=lambda name: by_alignment(job.entries[name])):
-        found[name] = _write_raw(writer, job, name, unaligned[name])
+            found[name] = _write_raw(writer, job, name, last[name])
     return {name: found[name] for name in job.entries}
 
 

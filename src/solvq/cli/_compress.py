@@ -14,6 +14,7 @@ from solvq.cli._tensors import Tensors
 SAME = (
     *("ratio", "avg_bits", "max_error", "max_tensor_error", "n_values", "layout", "scale"),
     *("scale_dtype", "values", "method", "entropy", "lossless", "min_size"),
+    *("feedback", "correct_bias"),
 )  # options that are named as the settings are
 
 
@@ -117,6 +118,15 @@ class Compress(Command):
             metavar="FILE", help="Weights of the errors, as solvq.runtime.importance writes them."
         ),
     ] = None
+    feedback: Annotated[
+        bool,
+        typer.Option(
+            "--feedback", help="Choose indices for the outputs of layers; --importance has moments."
+        ),
+    ] = False
+    correct_bias: Annotated[
+        bool, typer.Option("--correct-bias", help="Keep the mean of the outputs, by the biases.")
+    ] = False
     include: Annotated[
         list[str] | None,
         typer.Option(
