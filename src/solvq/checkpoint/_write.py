@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._container import (
+    NAMES,
     NUMPY_DTYPES,
     SafetensorsWriter,
     by_alignment,
