@@ -15,7 +15,14 @@ from solvq.checkpoint._layout import Layout, layout_of
 from solvq.checkpoint._outputs import Choice, fitted, matrix, output_error
 from solvq.checkpoint._pack import gather, index_width, pack
 from solvq.checkpoint._plan import RESTRICTED, Recipe, Settings
-from solvq.checkpoint._scales import divided, first_scales, fitted_scales, stored_scales, wide
+from solvq.checkpoint._scales import (
+    balancing,
+    divided,
+    first_scales,
+    fitted_scales,
+    stored_scales,
+    wide,
+)
 from solvq.checkpoint._schema import Description
 from solvq.checkpoint._scheme import SCALES, Scheme, filled
 from solvq.checkpoint._solve import Finder, Solved, Weight, solve
@@ -89,18 +96,36 @@ def _scaled(
     return solve(*divided(x, weight, scales, blocks), tables, find), scales
 
 
+def _balanced(
+    flat: NDArray[Any], weight: Float64, layouts: tuple[Layout, Layout], find: Finder, dtype: str
+) -> tuple[Solved, Float64]:
+    """A table for coded indices, and scales that make the weights of errors even."""
+    tables, blocks = layouts
+    scales = balancing(weight, blocks, dtype)
+    y, factor = divided(wide(flat), weight, scales, blocks)
+    solved = solve(y, None, tables, find)
+    q = np.empty(y.size, y.dtype)
+    gather(solved.tables.astype(y.dtype), solved.indices, tables, q)
+    bound = float(factor.min()) * solved.bound
+    return solved._replace(error=weighted_squares(y, factor, q), bound=bound), scales
+
+
 def _solved(
-    flat: NDArray[Any], shape: Any, weight: Weight, recipe: Recipe, settings: Settings, jobs: Any
+    tensor: Tensor, recipe: Recipe, settings: Settings, jobs: int | None
 ) -> tuple[Solved, Float64, Scheme]:
     """Tables, scales if wanted, and the scheme that they are wanted to be stored in."""
-    tables = layout_of(recipe.layout, shape)
+    array, weight = tensor.array, tensor.weight
+    flat, tables = array.reshape(-1), layout_of(recipe.layout, array.shape)
     find = Finder(recipe.n_values, *settings.quantizer(recipe.price), jobs)
     wanted, _ = entry_dtypes(NAMES[flat.dtype], recipe.scale, settings)
     if not recipe.scale:
         solved = solve(flat, weight, tables, find)
         return solved, np.empty(0), Scheme(tables, solved.tables.shape[1], wanted)
-    blocks, dtype = layout_of(recipe.scale, shape), SCALES[settings.scale_dtype]
-    solved, scales = _scaled(flat, weight, (tables, blocks), find, (wanted, dtype))
+    blocks, dtype = layout_of(recipe.scale, array.shape), SCALES[settings.scale_dtype]
+    if settings.entropy and weight is not None:
+        solved, scales = _balanced(flat, weight, (tables, blocks), find, dtype)
+    else:
+        solved, scales = _scaled(flat, weight, (tables, blocks), find, (wanted, dtype))
     return solved, scales, Scheme(tables, solved.tables.shape[1], wanted, blocks, dtype)
 
 
@@ -144,7 +169,7 @@ def encode(tensor: Tensor, recipe: Recipe, settings: Settings, jobs: int | None)
     """Compress one tensor."""
     array, weight = tensor.array, tensor.weight
     flat, w, own = array.reshape(-1), matrix(array), NAMES[array.dtype]
-    solved, scales, scheme = _solved(flat, array.shape, weight, recipe, settings, jobs)
+    solved, scales, scheme = _solved(tensor, recipe, settings, jobs)
     scheme, tables = _stored(tensor, (solved, scales, scheme), settings)
     choice = Choice(tables, solved.indices)
     if tensor.hessian is not None and settings.feedback:
@@ -185,4 +210,7 @@ def proved(
     if scheme.scales is None:
         return solve(flat, weight, scheme.tables, find).bound
     used = scales[: scheme.scales.blocks].astype(np.float64)
-    return solve(*divided(wide(flat), weight, used, scheme.scales), scheme.tables, find).bound
+    y, factor = divided(wide(flat), weight, used, scheme.scales)
+    if scheme.coded is not None:
+        return float(factor.min()) * solve(y, None, scheme.tables, find).bound
+    return solve(y, factor, scheme.tables, find).bound

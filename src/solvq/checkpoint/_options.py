@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._container import NAMES
-from solvq.checkpoint._encode import entry_dtypes
+from solvq.checkpoint._encode import Tensor, entry_dtypes
 from solvq.checkpoint._layout import Layout, layout_of
 from solvq.checkpoint._pack import packed_size
 from solvq.checkpoint._plan import AUTO, Recipe, Settings
-from solvq.checkpoint._scales import divided, first_scales, wide
+from solvq.checkpoint._scales import balance, balancing, divided, first_scales, wide
 from solvq.checkpoint._scheme import SCALES, Scheme
 from solvq.checkpoint._solve import Finder, Weight, solve
 from solvq.rans import class_of_runs, encode
@@ -127,12 +127,23 @@ class Priced(Candidates):
     Rows with frequencies of their own save some bits per weight, about as many at every price.
     """
 
-    def __init__(self, array: NDArray[Any], values: str, energy: float, scale: float) -> None:
-        flat = array.reshape(-1)
-        self._cells = coarse(flat, None)
-        self._size, self._scale, self._factor, self._saved = flat.size, scale, 1.0, 0.0
+    def __init__(self, tensor: Tensor, settings: Settings, energy: float, scale: float) -> None:
+        array, weight = tensor.array, tensor.weight
         self.energy, self.options = energy, []
-        self._values, self._most = values, flat.nbytes - LEAST
+        self._size, self._scale, self._factor, self._saved = array.size, scale, 1.0, 0.0
+        self._weight, self._balance = 1.0, balance(weight, array.shape)
+        values, _ = entry_dtypes(NAMES[array.dtype], self._balance, settings)
+        self._scheme = Scheme(layout_of("tensor", array.shape), 1, values, coded=0)
+        self._most = array.nbytes - LEAST
+        if weight is not None:
+            self._weight = float(weight.mean())
+        if weight is not None and self._balance:
+            blocks, dtype = layout_of(self._balance, array.shape), SCALES[settings.scale_dtype]
+            scales = balancing(weight, blocks, dtype)
+            y, factor = divided(wide(array.reshape(-1)), weight, scales, blocks)
+            array, self._weight = y.reshape(array.shape), float(factor.mean())
+            self._scheme = replace(self._scheme, scales=blocks, scale_dtype=dtype)
+        self._cells = coarse(array.reshape(-1), None)
         if self._cells.problem.values.size == 1:
             self._append(1, 1.0, LEAST, 0.0)
             return
@@ -179,18 +190,17 @@ class Priced(Candidates):
         if coded < self._most:
             self._append(cells.number, self._alpha(price), int(coded), self._cells.loss(loss))
 
-    def _append(self, n_values: int, alpha: float, coded: int, loss: float) -> None:
+    def _append(self, n_values: int, alpha: float, coded: int, error: float) -> None:
         """Add an option."""
-        recipe = Recipe("tensor", n_values, "", alpha)
-        layout = Layout(1, self._size, 1, self._size)
-        scheme = Scheme(layout, n_values, self._values, coded=coded)
-        self.options.append(Option.of(recipe, scheme, loss, self._scale))
+        recipe = Recipe("tensor", n_values, self._balance, alpha)
+        scheme = replace(self._scheme, n_values=n_values, coded=coded)
+        self.options.append(Option.of(recipe, scheme, self._weight * error, self._scale))
 
     def extend(self, slope: float) -> None:
         """Add the option of a price, unless the values are all equal."""
         if self._cells.problem.values.size == 1:
             return
-        alpha = slope / 8.0 / self._scale
+        alpha = slope / 8.0 / (self._scale * self._weight)
         exponent = self._cells.problem.exponent
         with np.errstate(over="ignore", under="ignore"):
             price = np.ldexp(alpha * NAT, -2 * exponent) / self._unit.width**2
@@ -253,9 +263,10 @@ def _tabled(flat: NDArray[Any], weight: Weight, scheme: Scheme, finder: Finder) 
 
 
 def fixed_options(
-    array: NDArray[Any], weight: Weight, settings: Settings, scale: float, jobs: Any
+    tensor: Tensor, settings: Settings, scale: float, jobs: int | None
 ) -> list[Option]:
     """Options of one tensor with indices of fixed length, those that save bytes."""
+    array, weight = tensor.array, tensor.weight
     flat, options = array.reshape(-1), []
     families = FAMILIES if settings.layout == AUTO else ((settings.layout, settings.scale),)
     for name, scale_name in families:

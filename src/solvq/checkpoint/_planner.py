@@ -6,8 +6,7 @@ import zlib
 from dataclasses import asdict
 
 from solvq.checkpoint._choice import Plan, within_bytes, within_error, within_file
-from solvq.checkpoint._container import NAMES
-from solvq.checkpoint._encode import entry_dtypes, weighted_squares
+from solvq.checkpoint._encode import weighted_squares
 from solvq.checkpoint._job import Job, Progress, counted
 from solvq.checkpoint._options import Candidates, Fixed, Priced, fixed_options
 from solvq.checkpoint._report import Report
@@ -53,15 +52,13 @@ class Planner:
     def _options(self, name: str) -> Candidates:
         """Options of a tensor that is to be compressed, those that save bytes."""
         job, settings = self.job, self.job.settings
-        array, weight, *_ = job.tensor(name)
-        flat = array.reshape(-1)
-        energy = weighted_squares(flat, weight)
+        tensor = job.tensor(name)
+        energy = weighted_squares(tensor.array.reshape(-1), tensor.weight)
         relative = job.importance is None and self.budget is not None and self.budget.in_bytes
         scale = 1.0 / energy if relative and energy else 1.0
         if settings.entropy:
-            values, _ = entry_dtypes(NAMES[array.dtype], "", settings)
-            return Priced(flat, values, energy, scale)
-        return Fixed(fixed_options(array, weight, settings, scale, job.n_jobs), energy)
+            return Priced(tensor, settings, energy, scale)
+        return Fixed(fixed_options(tensor, settings, scale, job.n_jobs), energy)
 
     def plan(self, aim: float) -> Plan:
         """Best plan for ``aim`` times the budget; an empty one if there is none.
