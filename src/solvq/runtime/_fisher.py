@@ -60,21 +60,28 @@ def samples(batch: Any) -> Iterator[Any]:
 
 
 class OwnLabels:
-    """Cross entropy of labels drawn from the model's softmax, with a seed of its own."""
+    """Stands for the cross entropy of labels that the model would draw itself.
+
+    The gradient of that by the logits has the covariance ``diag(p) - p p^T``, ``p`` the softmax.
+    The one here has it, too, but its size hardly varies, where drawn labels of small ``p`` would
+    come seldom and weigh much: it is ``sqrt(p) v - p (sqrt(p) . v)`` for random signs ``v``, from
+    a seed of its own.
+    """
 
     def __init__(self) -> None:
         self._generator = torch.Generator().manual_seed(0)
 
     def __call__(self, output: Any, batch: Any) -> Tensor:
-        """Negative log-likelihood of one drawn label for every row of logits, summed."""
+        """Scalar whose gradient is that, for every row of logits."""
         logits = getattr(output, "logits", output)
         logits = logits[0] if isinstance(logits, (tuple, list)) else logits
         if not isinstance(logits, Tensor) or logits.ndim < 2:
             raise ValueError("the output holds no logits (samples, ..., classes); give a loss")
-        chances = logits.reshape(-1, logits.shape[-1]).float().log_softmax(dim=1)
-        shares = chances.detach().exp().cpu()
-        labels = torch.multinomial(shares, 1, generator=self._generator)
-        return -chances.gather(1, labels.to(chances.device)).sum()
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        p = logits.detach().softmax(dim=-1)
+        signs = torch.randint(0, 2, p.shape, generator=self._generator).to(p) * 2 - 1
+        signed = p.sqrt() * signs
+        return (logits * (signed - p * signed.sum(dim=-1, keepdim=True))).sum()
 
 
 @contextmanager

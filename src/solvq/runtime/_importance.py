@@ -58,9 +58,10 @@ def importance(
         ``fisher``, ``inputs`` or ``hessian``.
     loss : callable, optional
         Negative log-likelihood as a scalar, from the output for one sample and the batch of that
-        one sample; for ``fisher`` only. By default the cross entropy of a label that is drawn from
-        the model's own softmax over the last axis of its output (or its ``logits``, or its first
-        part), the same for every call: an unbiased estimate of the Fisher information.
+        one sample; for ``fisher`` only. By default an unbiased estimate of the Fisher information
+        of the model's own labels: a random vector with the covariance of their gradients, the same
+        for every call, goes back through the model. Its logits are its output (or that output's
+        ``logits``, or first part), classes along the last axis.
     include : sequence of str, default ("*",)
         Shell patterns of the names of weights to measure.
     forward : callable, optional
