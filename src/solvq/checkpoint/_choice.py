@@ -121,14 +121,11 @@ def within_file(
         name: min(one.options, key=lambda option: option.nbytes) for name, one in found.items()
     }
     room = limit - overhead(Plan(least))
-    for _ in range(COLUMNS):
-        plan = within_bytes(found, room)
-        if plan is None:
-            break
+    while (plan := within_bytes(found, room)) is not None:
         excess = plan.nbytes + overhead(plan) - limit
         if excess <= 0:
             return plan
-        room -= excess
+        room = plan.nbytes - excess
     smallest = Plan(least)
     size = smallest.nbytes + overhead(smallest)
     if size <= limit:
