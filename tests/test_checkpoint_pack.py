@@ -38,8 +38,10 @@ def test_large_round_trip(bits: int) -> None:
 
 @pytest.mark.parametrize(
     ("name", "shape"),
-    [("tensor", (5,)), ("row", (3, 4)), ("column", (3, 4)), ("rows:2", (5, 3))]
-    + [("group:3", (2, 4)), ("block:2x3", (5, 7)), ("block:9x9", (2, 3)), ("row", (2, 3, 2))],
+    [
+        *(("tensor", (5,)), ("row", (3, 4)), ("column", (3, 4)), ("rows:2", (5, 3))),
+        *(("group:3", (2, 4)), ("block:2x3", (5, 7)), ("block:9x9", (2, 3)), ("row", (2, 3, 2))),
+    ],
 )
 def test_gather_and_multiply_take_the_block_of_each_weight(
     name: str, shape: tuple[int, ...]

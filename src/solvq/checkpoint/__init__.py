@@ -9,9 +9,11 @@ from solvq.checkpoint._inspect import inspect
 from solvq.checkpoint._plan import Settings
 from solvq.checkpoint._report import Report, TensorReport
 from solvq.checkpoint._restore import load
+from solvq.checkpoint._rules import RULES, parse_rule
 from solvq.files import FormatError
 
 __all__ = [
+    "RULES",
     "Difference",
     "FormatError",
     "Report",
@@ -23,6 +25,7 @@ __all__ = [
     "diff",
     "inspect",
     "load",
+    "parse_rule",
     "parse_size",
     "plan",
 ]

@@ -55,12 +55,12 @@ def _within(found: Mapping[str, Candidates], limit: float, in_bytes: bool) -> Pl
     result: Allocation | None = None
     for _ in range(COLUMNS):
         result = allocate(_points(found, in_bytes), limit)
-        before = sum(len(one.options) for one in found.values())
+        before = sum(len(one.known) for one in found.values())
         if result is None or result.slope <= 0.0:
             break
         for one in found.values():
             one.extend(result.slope if in_bytes else 1.0 / result.slope)
-        if sum(len(one.options) for one in found.values()) == before:
+        if sum(len(one.known) for one in found.values()) == before:
             break
         better = allocate(_points(found, in_bytes), limit)
         if better is not None and better.loss >= (1.0 - CLOSE) * result.loss:

@@ -61,7 +61,8 @@ class Job:
     @property
     def recipes(self) -> dict[str, Recipe]:
         """One recipe for all tensors that are not kept: what is done without a budget."""
-        return {name: self.settings.recipe for name in self.entries if name not in self.kept}
+        recipe = self.settings.recipe
+        return {name: recipe(name) for name in self.entries if name not in self.kept}
 
     def attempt(self, name: str, work: Callable[[], Result]) -> Result | str:
         """Result of work on a tensor, or the reason why it is kept after all.

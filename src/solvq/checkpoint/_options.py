@@ -55,19 +55,37 @@ class Option(NamedTuple):
         return cls(recipe, scheme, scheme.nbytes, error, scale * error)
 
 
+class About(NamedTuple):
+    """A tensor's weighted sum of squares, the factor of its loss, and its least bytes."""
+
+    energy: float
+    scale: float
+    least: float
+
+
 class Candidates(ABC):
     """Options of a tensor.
 
     Attributes
     ----------
-    options : list of Option
-        Those known so far.
-    energy : float
-        Weighted sum of squares of the tensor.
+    known : list of Option
+        Those computed so far.
+    about : About
     """
 
-    options: list[Option]
-    energy: float
+    known: list[Option]
+    about: About
+
+    @property
+    def options(self) -> list[Option]:
+        """Those that may be chosen: of enough bytes, or the largest if none has."""
+        largest = max((option.nbytes for option in self.known), default=0)
+        return [o for o in self.known if o.nbytes >= min(self.about.least, largest)]
+
+    @property
+    def energy(self) -> float:
+        """Weighted sum of squares of the tensor."""
+        return self.about.energy
 
     @abstractmethod
     def extend(self, slope: float) -> None:
@@ -81,8 +99,8 @@ class Candidates(ABC):
 class Fixed(Candidates):
     """Options that can be listed: indices of fixed length."""
 
-    def __init__(self, options: list[Option], energy: float) -> None:
-        self.options, self.energy = options, energy
+    def __init__(self, options: list[Option], about: About) -> None:
+        self.known, self.about = options, about
 
     def extend(self, slope: float) -> None:
         """Do nothing: all options are known."""
@@ -127,10 +145,10 @@ class Priced(Candidates):
     Rows with frequencies of their own save some bits per weight, about as many at every price.
     """
 
-    def __init__(self, tensor: Tensor, settings: Settings, energy: float, scale: float) -> None:
+    def __init__(self, tensor: Tensor, settings: Settings, about: About) -> None:
         array, weight = tensor.array, tensor.weight
-        self.energy, self.options = energy, []
-        self._size, self._scale, self._factor, self._saved = array.size, scale, 1.0, 0.0
+        self.known, self.about = [], about
+        self._size, self._factor, self._saved = array.size, 1.0, 0.0
         self._weight, self._balance = 1.0, balance(weight, array.shape)
         values, _ = entry_dtypes(NAMES[array.dtype], self._balance, settings)
         self._scheme = Scheme(layout_of("tensor", array.shape), 1, values, coded=0)
@@ -194,13 +212,13 @@ class Priced(Candidates):
         """Add an option."""
         recipe = Recipe("tensor", n_values, self._balance, alpha)
         scheme = replace(self._scheme, n_values=n_values, coded=coded)
-        self.options.append(Option.of(recipe, scheme, self._weight * error, self._scale))
+        self.known.append(Option.of(recipe, scheme, self._weight * error, self.about.scale))
 
     def extend(self, slope: float) -> None:
         """Add the option of a price, unless the values are all equal."""
         if self._cells.problem.values.size == 1:
             return
-        alpha = slope / 8.0 / (self._scale * self._weight)
+        alpha = slope / 8.0 / (self.about.scale * self._weight)
         exponent = self._cells.problem.exponent
         with np.errstate(over="ignore", under="ignore"):
             price = np.ldexp(alpha * NAT, -2 * exponent) / self._unit.width**2
@@ -209,9 +227,9 @@ class Priced(Candidates):
     def correct(self, factor: float) -> None:
         """Expect so many times the bytes of all options."""
         self._factor *= factor
-        self.options = [
+        self.known = [
             Option(o.recipe, replace(o.scheme, coded=n), n + o.nbytes - coded, o.error, o.loss)
-            for o in self.options
+            for o in self.known
             for coded in [o.scheme.coded or 0]
             for n in [int(coded * factor)]
         ]
@@ -265,7 +283,7 @@ def _tabled(flat: NDArray[Any], weight: Weight, scheme: Scheme, finder: Finder) 
 def fixed_options(
     tensor: Tensor, settings: Settings, scale: float, jobs: int | None
 ) -> list[Option]:
-    """Options of one tensor with indices of fixed length, those that save bytes."""
+    """Options of one tensor with indices of fixed length, those that save bytes and may be."""
     array, weight = tensor.array, tensor.weight
     flat, options = array.reshape(-1), []
     families = FAMILIES if settings.layout == AUTO else ((settings.layout, settings.scale),)

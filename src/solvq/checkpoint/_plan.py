@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 from solvq.checkpoint._budget import Budget
 from solvq.checkpoint._container import Entry
 from solvq.checkpoint._layout import ALLOWED, PATTERN
+from solvq.checkpoint._rules import KEEP, RULES, action_of, check_rules, least_bits, matches
 from solvq.checkpoint._scheme import MAX_VALUES, SCALES
 from solvq.scalar import METHODS
 
@@ -77,6 +77,9 @@ class Settings:
         importance must have means.
     include, exclude : tuple of str
         Shell patterns of tensor names; exclude wins.
+    rules : tuple of (str, str), default `RULES`
+        Shell patterns of names, each with ``keep`` or the least bits per weight of such tensors;
+        of several that fit, the last one counts.
     min_size : int, default 1024
         Tensors of fewer weights are kept.
     size, ratio, avg_bits, max_error, max_tensor_error
@@ -100,6 +103,7 @@ class Settings:
     correct_bias: bool = False
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
+    rules: tuple[tuple[str, str], ...] = RULES
     min_size: int = 1024
     size: int | None = None
     ratio: float | None = None
@@ -142,6 +146,7 @@ class Settings:
             raise ValueError(f"scale_dtype is {self.scale_dtype!r}; give {', '.join(SCALES)}")
         if self.values not in VALUES:
             raise ValueError(f"values is {self.values!r}; give {', '.join(VALUES)}")
+        check_rules(self.rules)
         if self.min_size < 0:
             raise ValueError(f"min_size is {self.min_size}; give 0 or more")
 
@@ -161,10 +166,10 @@ class Settings:
         if self.values == "int8" and not self.scale and self.layout != AUTO:
             raise ValueError("values is 'int8'; integers need a scale: give one, as 'row'")
 
-    @property
-    def recipe(self) -> Recipe:
-        """How every tensor is compressed without a budget."""
-        return Recipe(str(self.layout), self.n_values or 0, self.scale)
+    def recipe(self, name: str) -> Recipe:
+        """How a tensor is compressed without a budget."""
+        least = 1 << math.ceil(least_bits(name, self.rules))
+        return Recipe(str(self.layout), max(self.n_values or 0, least), self.scale)
 
     def quantizer(self, price: float) -> tuple[str, dict[str, Any]]:
         """Method that finds the tables, and its parameters."""
@@ -174,14 +179,20 @@ class Settings:
             return "restricted", {"values": self.values}
         return self.method, {}
 
+    def _unwanted(self, name: str) -> str:
+        """Why a tensor's name keeps it as it is; empty if it does not."""
+        if not matches(name, self.include):
+            return "not included"
+        if matches(name, self.exclude):
+            return "excluded"
+        return "kept by a rule" if action_of(name, self.rules) == KEEP else ""
+
     def keep(self, name: str, entry: Entry) -> str:
         """Why a tensor stays as it is; empty if it is to be compressed."""
         if self.lossless:
             return "lossless"
-        if not _matches(name, self.include):
-            return "not included"
-        if _matches(name, self.exclude):
-            return "excluded"
+        if reason := self._unwanted(name):
+            return reason
         if entry.dtype not in FLOATS:
             return f"dtype {entry.dtype}"
         if entry.size == 0:
@@ -191,8 +202,3 @@ class Settings:
         if entry.size < self.min_size:
             return f"fewer than {self.min_size} weights"
         return ""
-
-
-def _matches(name: str, globs: Iterable[str]) -> bool:
-    """Whether a tensor's name fits one of several shell patterns."""
-    return any(fnmatchcase(name, glob) for glob in globs)

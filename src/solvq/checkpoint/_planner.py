@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from solvq.checkpoint._choice import Plan, within_bytes, within_error, within_file
 from solvq.checkpoint._encode import weighted_squares
 from solvq.checkpoint._job import Job, Progress, counted
-from solvq.checkpoint._options import Candidates, Fixed, Priced, fixed_options
+from solvq.checkpoint._options import About, Candidates, Fixed, Priced, fixed_options
 from solvq.checkpoint._report import Report
+from solvq.checkpoint._rules import least_bits
 from solvq.checkpoint._schema import Description, Manifest
 from solvq.checkpoint._write import reserved
 
@@ -56,9 +57,11 @@ class Planner:
         energy = weighted_squares(tensor.array.reshape(-1), tensor.weight)
         relative = job.importance is None and self.budget is not None and self.budget.in_bytes
         scale = 1.0 / energy if relative and energy else 1.0
+        least = least_bits(name, settings.rules) * tensor.array.size / 8.0
+        about = About(energy, scale, least)
         if settings.entropy:
-            return Priced(tensor, settings, energy, scale)
-        return Fixed(fixed_options(tensor, settings, scale, job.n_jobs), energy)
+            return Priced(tensor, settings, about)
+        return Fixed(fixed_options(tensor, settings, scale, job.n_jobs), about)
 
     def plan(self, aim: float) -> Plan:
         """Best plan for ``aim`` times the budget; an empty one if there is none.
@@ -158,7 +161,7 @@ class Planner:
         tensors = []
         for name, one in found.items():
             nbytes = self.job.entries[name].nbytes if one.scheme is None else one.scheme.nbytes
-            tensors.append(one.report(name, nbytes))
+            tensors.append(replace(one.report(name, nbytes), lower_bound=0.0))
         about = self.manifest(found, plan, seconds)
         return Report(
             tuple(tensors),

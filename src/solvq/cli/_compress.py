@@ -138,6 +138,14 @@ class Compress(Command):
         list[str] | None,
         typer.Option(metavar="GLOB", help="Keep tensors with such names. Repeatable."),
     ] = None
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="GLOB=B|keep",
+            help="Least bits per weight of tensors with such names, or keep. Repeatable; the last "
+            "that fits counts. --dry-run shows what comes of them, --json also the default rules.",
+        ),
+    ] = None
     min_size: Annotated[int, typer.Option(metavar="N", help="Keep tensors of fewer weights.")] = (
         1024
     )
@@ -165,13 +173,14 @@ class Compress(Command):
     @property
     def settings(self) -> dict[str, Any]:
         """Arguments of `solvq.checkpoint.Settings`, without those that were left out."""
-        from solvq.checkpoint import parse_size
+        from solvq.checkpoint import RULES, parse_rule, parse_size
 
         given: dict[str, Any] = {name: getattr(self, name) for name in SAME}
         given |= {
             "size": None if self.size is None else parse_size(self.size),
             "include": tuple(self.include or ()) or None,
             "exclude": tuple(self.exclude or ()) or None,
+            "rules": (*RULES, *map(parse_rule, self.rule)) if self.rule else None,
         }
         if self.bits is not None:
             given |= (

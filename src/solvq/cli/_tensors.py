@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,8 @@ def _cells(tensor: TensorReport) -> tuple[str, ...]:
     about = (tensor.dtype, shape, printable(tensor.name))
     if tensor.n_values is None:
         return "", "", "", "", "", *about
-    error, gap = figure(tensor.relative_error), figure(tensor.gap)
+    error = figure(tensor.relative_error)
+    gap = figure(tensor.gap) if math.isfinite(tensor.gap) else ""  # of a plan: not proved yet
     bits = f"{tensor.bits_per_weight:.2f}"
     return str(tensor.n_values), bits, error, gap, tensor.layout, *about
 
@@ -84,8 +86,8 @@ def _total(report: Report) -> str:
         parts += [
             f"{report.bits_per_weight:.2f} bits/weight",
             f"relative error {figure(report.relative_error)}",
-            f"gap {figure(report.gap)}",
         ]
+        parts += [f"gap {figure(report.gap)}"] if math.isfinite(report.gap) else []
     return ", ".join([*parts, f"{report.seconds:.1f} s"])
 
 
