@@ -98,9 +98,7 @@ def windows(
         yield batch[:, :-1], batch[:, 1:], counts
 
 
-def negative_log_likelihood(
-    state: dict[str, Any], tokens: NDArray[np.int64]
-) -> tuple[float, int]:
+def negative_log_likelihood(state: dict[str, Any], tokens: NDArray[np.int64]) -> tuple[float, int]:
     """Sum over a text's tokens, in nats, and how many there are (all but the first)."""
     import torch
     from torch.nn import functional
