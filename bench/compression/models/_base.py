@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +44,6 @@ class Model(ABC):
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self._reference: Tensors | None = None
 
     @abstractmethod
     def shipped(self) -> Path:
@@ -63,9 +63,12 @@ class Model(ABC):
 
     def quality(self, tensors: Tensors) -> dict[str, float]:
         """Judge tensors of the same names and shapes."""
-        if self._reference is None:
-            self._reference = self.outputs(self.tensors())
-        return self.score(self.outputs(tensors), self._reference)
+        return self.score(self.outputs(tensors), self.reference)
+
+    @cached_property
+    def reference(self) -> Tensors:
+        """What the model as shipped says."""
+        return self.outputs(self.tensors())
 
 
 def read(path: Path) -> Tensors:
@@ -77,7 +80,7 @@ def read(path: Path) -> Tensors:
         import torch
 
         state = torch.load(path, map_location="cpu", weights_only=True)
-        return {name: tensor.numpy() for name, tensor in state.items()}
+        return {name: np.ascontiguousarray(tensor.numpy()) for name, tensor in state.items()}
     return load_file(path)
 
 
