@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +43,17 @@ def draw(results: list[Result], facts: dict[str, Any], path: Path) -> None:
     columns = min(3, len(names))
     rows = -(-len(names) // columns)
     figure = Figure(figsize=(3.6 * columns + 1.8, 3.2 * rows + 0.4), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes, name in zip(panels, names, strict=False):
         panel(axes, name, [each for each in results if each["model"] == name])
-    for axes in list(panels)[len(names) :]:
+    for axes in panels[len(names) :]:
         axes.set_axis_off()
     handles = {}
     for axes in figure.axes:
         handles |= dict(zip(*axes.get_legend_handles_labels()[::-1], strict=True))
     figure.legend(handles.values(), handles.keys(), loc="outside right center", fontsize=7)
-    figure.supxlabel(
-        f"{facts['command']}; commit {facts['commit'][:12]}, {facts['processor']}",
-        fontsize=7,
-        color="#7f8c8d",
-    )
+    said = f"{facts['command']}; commit {facts['commit'][:12]}, {facts['processor']}"
+    figure.supxlabel("\n".join(textwrap.wrap(said, 150)), fontsize=7, color="#7f8c8d")
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 

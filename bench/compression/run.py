@@ -12,7 +12,7 @@ from typing import Any
 from bench.compression.methods import METHODS
 from bench.compression.place import Place
 from bench.compression.results import EQUAL, Job, Results, line
-from bench.compression.rows import AT_SIZE, SOLVQ
+from bench.compression.rows import AT_SIZE, SOLVQ, unknown
 from bench.measure import THREAD_VARIABLES, failure
 
 FLOAT = "float"
@@ -40,7 +40,8 @@ def equal_jobs(jobs: Iterable[Job], results: Results) -> list[Job]:
         result = results.get(*job.key) if job.method in METHODS else None
         if result is not None:
             size = result["nbytes"]
-            names = [f"solvq-{row}{EQUAL}{job.method}" for row in AT_SIZE]
+            rows = [row for row, settings in AT_SIZE.items() if not unknown({"size": 0} | settings)]
+            names = [f"solvq-{row}{EQUAL}{job.method}" for row in rows]
             found += [Job(job.model, name, job.bits, size) for name in names]
     return found
 

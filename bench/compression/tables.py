@@ -50,10 +50,11 @@ def table(model: str, results: list[Result]) -> str:
     kind = MODELS[model]
     measures = [measure.name for measure in kind.measures]
     rows = [["method", "nominal", "bits/weight", "bytes", "error", *measures, "CPU s"]]
-    others = []
+    others: dict[str, list[str]] = {}
     for each in ordered(results):
         if each["status"] != "ok":
-            others.append(f"{each['method']} {each['bits']:g}: {each['status']}: {each['reason']}")
+            why = f"{each['status']}: {each['reason']}"
+            others.setdefault(why, []).append(f"{each['method']} {each['bits']:g}")
             continue
         rows.append(
             [
@@ -66,7 +67,8 @@ def table(model: str, results: list[Result]) -> str:
                 number(each["cpu"]),
             ]
         )
-    return "\n".join([f"{model}: {kind.task}", *lines_up(rows), *others])
+    silent = [f"{', '.join(names)} {why}" for why, names in others.items()]
+    return "\n".join([f"{model}: {kind.task}", *lines_up(rows), *silent])
 
 
 def verdicts(results: Iterable[Result]) -> list[Verdict]:

@@ -127,6 +127,10 @@ def report(models: list[str], found: list[dict[str, Any]], left_out: dict[str, s
     lines = [f"{name:<17}{text}" for name, text in about.items() if name in names]
     commits = sorted({each["commit"] for each in found if "commit" in each})
     parts += ["\n".join(lines), NOTES, f"measured at commits: {', '.join(commits)}"]
+    if any(each.get("quick") for each in found):
+        parts.append(
+            "QUICK: a twenty-fifth of the words, images and sentences; noise, not a result"
+        )
     return "\n\n".join([*parts, judgement(verdicts(found))])
 
 
