@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
-import sys
 from importlib import metadata
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
 
+from bench.networks import resnet
+from bench.networks.bert import embed
+from bench.networks.examples import example
 from bench.paper_scalar.networks import Network, Weights, available, with_floor
 from bench.paper_scalar.study import Array, Study
 
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 MINILM_LAYERS = (0, 5)
 
 
@@ -30,16 +29,14 @@ def resnet20(study: Study, n_images: int = 400, n_fisher: int = 64) -> Network:
     arrays = load_file(study.data_dir / "cifar_resnet20.safetensors")
     with study.data("cifar10_lossless4k.npz") as data:
         x, y = data["x"], data["y"]
-    pixels = (x.astype(np.float32) / 255 - np.float32(MEAN)) / np.float32(DEVIATION)
-    images = torch.tensor(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
-    names = [name for name in arrays if name.endswith("weight") and ".bn" not in name]
-    names = [name for name in names if not name.startswith("bn")]
+    images = resnet.inputs(x)
+    names = resnet.weight_names(arrays)
     state = {name: torch.tensor(array) for name, array in arrays.items()}
 
     def accuracy(weights: Weights) -> float:
         replaced = state | {name: torch.tensor(weights[name]) for name in names}
         with torch.no_grad():
-            guess = resnet_forward(replaced, images[:n_images]).argmax(1).numpy()
+            guess = resnet.forward(replaced, images[:n_images]).argmax(1).numpy()
         return float(np.mean(guess == y[:n_images]))
 
     fisher = resnet_fisher(state, names, images[n_images : n_images + n_fisher])
@@ -52,30 +49,6 @@ def resnet20(study: Study, n_images: int = 400, n_fisher: int = 64) -> Network:
     )
 
 
-def resnet_forward(state: dict[str, Any], images: Any) -> Any:
-    """Return the scores of images: basic blocks, shortcuts that pad channels with zeros."""
-    import torch.nn.functional as f
-
-    def norm(x: Any, name: str) -> Any:
-        stored = [state[f"{name}.{part}"] for part in ("running_mean", "running_var")]
-        return f.batch_norm(x, *stored, state[f"{name}.weight"], state[f"{name}.bias"])
-
-    x = f.conv2d(images, state["conv1.weight"], padding=1)
-    x = norm(x, "bn1").relu()
-    for stage in (1, 2, 3):
-        for block in range(3):
-            name = f"layer{stage}.{block}"
-            stride = 2 if stage > 1 and block == 0 else 1
-            out = f.conv2d(x, state[f"{name}.conv1.weight"], stride=stride, padding=1)
-            out = norm(out, f"{name}.bn1").relu()
-            out = norm(f.conv2d(out, state[f"{name}.conv2.weight"], padding=1), f"{name}.bn2")
-            if stride == 2:
-                more = (out.shape[1] - x.shape[1]) // 2
-                x = f.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, more, more))
-            x = (out + x).relu()
-    return x.mean((2, 3)) @ state["linear.weight"].T + state["linear.bias"]
-
-
 def resnet_fisher(state: dict[str, Any], names: list[str], images: Any) -> dict[str, Array]:
     """Return the diagonal Fisher information: squared gradients, image by image, over ten labels.
 
@@ -86,7 +59,7 @@ def resnet_fisher(state: dict[str, Any], names: list[str], images: Any) -> dict[
     leaves = {name: state[name].clone().requires_grad_() for name in names}
     totals = {name: np.zeros(tuple(leaf.shape)) for name, leaf in leaves.items()}
     for image in images:
-        logs = torch.log_softmax(resnet_forward(state | leaves, image[None]), 1)[0]
+        logs = torch.log_softmax(resnet.forward(state | leaves, image[None]), 1)[0]
         for label, chance in enumerate(logs.detach().exp().tolist()):
             if chance < 1e-4:
                 continue
@@ -94,18 +67,6 @@ def resnet_fisher(state: dict[str, Any], names: list[str], images: Any) -> dict[
             for name, gradient in zip(leaves, gradients, strict=True):
                 totals[name] += chance * gradient.numpy() ** 2 / len(images)
     return {name: with_floor(total) for name, total in totals.items()}
-
-
-def example(name: str) -> ModuleType:
-    """Import a file of ``examples/``."""
-    path = Path(__file__).parents[2] / "examples" / f"{name}.py"
-    specification = importlib.util.spec_from_file_location(name, path)
-    if specification is None or specification.loader is None:
-        raise FileNotFoundError(path)
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return module
 
 
 def g2p(study: Study) -> Network:
@@ -138,8 +99,6 @@ def minilm(study: Study, n_pairs: int = 250) -> Network:
     import torch
     from scipy.stats import spearmanr
     from tokenizers import Tokenizer
-
-    from bench.paper_scalar.bert import embed
 
     if study.data_dir is None:
         raise FileNotFoundError("MiniLM needs --data-dir")

@@ -1,6 +1,8 @@
 """The suites. Adding one: one file here, one line in `SUITES`."""
 
 from bench.suites import (
+    compression,
+    compression_speed,
     paper_scalar,
     scalar_blocks,
     scalar_curve,
@@ -17,6 +19,8 @@ from bench.suites import (
 from bench.suites._base import Suite
 
 SUITES: dict[str, Suite] = {
+    "compression": compression.SUITE,
+    "compression-speed": compression_speed.SUITE,
     "paper-scalar": paper_scalar.SUITE,
     "scalar-curve": scalar_curve.SUITE,
     "scalar-entropy": scalar_entropy.SUITE,

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bench.paper_scalar.study import Array
+Array = NDArray[Any]
 
 HEADS = 12
 EPSILON = 1e-12

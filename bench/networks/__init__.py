@@ -1,0 +1,1 @@
+"""Forward passes of trained networks, as functions of their tensors; several studies use them."""
