@@ -95,3 +95,22 @@ def multiply(values: NDArray[Any], scales: NDArray[Any], layout: Layout) -> None
             for _ in range(min(layout.width, layout.columns - b * layout.width)):
                 values[i] *= scale
                 i += 1
+
+
+@kernel
+def table_error(
+    x: NDArray[Any], weight: Any, tables: Any, indices: NDArray[Any], layout: Layout
+) -> float:
+    """Weighted sum of squared differences to entries of the indices; empty ``weight`` counts."""
+    across = -(-layout.columns // layout.width)
+    total, i = 0.0, 0
+    for r in range(layout.rows):
+        first = r // layout.height * across
+        for b in range(across):
+            table, part = tables[first + b], 0.0
+            for _ in range(min(layout.width, layout.columns - b * layout.width)):
+                error = np.float64(x[i]) - np.float64(table[indices[i]])
+                part += error * error * (weight[i] if weight.size else 1.0)
+                i += 1
+            total += part
+    return total

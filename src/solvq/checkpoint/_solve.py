@@ -57,6 +57,8 @@ def _runs(flat: NDArray[Any], weight: Weight, length: int, find: Finder) -> Solv
         if flat[part].size:
             shaped = None if weight is None else weight[part].reshape(-1, width)
             parts.append(_rows(flat[part].reshape(-1, width), shaped, find))
+    if len(parts) == 1:
+        return parts[0]
     width = max(part.tables.shape[1] for part in parts)
     tables = [np.pad(p.tables, ((0, 0), (0, width - p.tables.shape[1])), "edge") for p in parts]
     indices = np.concatenate([part.indices for part in parts])
