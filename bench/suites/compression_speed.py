@@ -42,7 +42,7 @@ class Case(NamedTuple):
 
 
 CASES = (
-    Case("float32, 16 values per row", "float32", {"n_values": 16, "per": "row"}, "sort"),
+    Case("float32, 16 values per row", "float32", {"n_values": 16, "layout": "row"}, "sort"),
     Case("bfloat16, 16 values per tensor", "bfloat16", {"n_values": 16}, "histogram"),
     Case("bfloat16, 256 values per tensor", "bfloat16", {"n_values": 256}, "histogram"),
 )
