@@ -30,9 +30,8 @@ class Calibration(NamedTuple):
 
 def write(state: dict[str, Any], calibration: Calibration, path: Path) -> None:
     """Measure the Fisher information and write it as a file for `solvq.checkpoint.compress`."""
-    from solvq.runtime import importance, save_importance
-
     from bench.networks.stateful import Stateful
+    from solvq.runtime import importance, save_importance
 
     module = Stateful(state, calibration.forward)
     found = importance(module, calibration.batches, loss=calibration.loss)

@@ -27,7 +27,6 @@ from solvq.checkpoint._schema import Description
 from solvq.checkpoint._scheme import SCALES, Scheme, filled
 from solvq.checkpoint._solve import Finder, Solved, Weight, solve
 from solvq.scalar._kernels import Float64
-from solvq.scalar._reduce import distinct_patterns
 
 CHUNK = 1 << 18
 ROUNDS = 2  # times that scales are fitted to the tables, and tables to the scales
@@ -181,15 +180,6 @@ def _stored(
     return scheme, choice, error
 
 
-def _energy(tensor: Tensor) -> float:
-    """Weighted sum of squares."""
-    flat = tensor.array.reshape(-1)
-    if tensor.weight is not None or flat.dtype.itemsize > 2:
-        return weighted_squares(flat, tensor.weight)
-    values, counts = distinct_patterns(np.ascontiguousarray(flat), None)
-    return float(counts @ values**2)
-
-
 def encode(tensor: Tensor, recipe: Recipe, settings: Settings, jobs: int | None) -> Encoded:
     """Compress one tensor."""
     array, w = tensor.array, matrix(tensor.array)
@@ -206,7 +196,9 @@ def encode(tensor: Tensor, recipe: Recipe, settings: Settings, jobs: int | None)
         scheme = replace(scheme, coded=parts[-1].size)
     else:
         parts.append(pack(choice.indices, index_width(scheme.n_values)))
-    energy = _energy(tensor)
+    energy = solved.energy
+    if energy is None or scheme.scales is not None:
+        energy = weighted_squares(array.reshape(-1), tensor.weight)
     errors = (error / energy, min(solved.bound, error) / energy) if energy else (0.0, 0.0)
     found = Description(NAMES[array.dtype], array.shape, "", scheme, recipe.price, *errors, energy)
     if tensor.hessian is None and tensor.mean is None:
