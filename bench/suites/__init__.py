@@ -2,6 +2,7 @@
 
 from bench.suites import (
     paper_scalar,
+    rans,
     scalar_blocks,
     scalar_curve,
     scalar_entropy,
@@ -18,6 +19,7 @@ from bench.suites._base import Suite
 
 SUITES: dict[str, Suite] = {
     "paper-scalar": paper_scalar.SUITE,
+    "rans": rans.SUITE,
     "scalar-curve": scalar_curve.SUITE,
     "scalar-entropy": scalar_entropy.SUITE,
     "scalar-blocks": scalar_blocks.SUITE,
