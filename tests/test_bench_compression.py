@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench.compression import run as running
+from bench.compression.importance import Calibration
 from bench.compression.judge import bits_per_weight, relative_error, store, weights
 from bench.compression.methods import METHODS
 from bench.compression.methods.nf4 import dynamic_levels, levels
@@ -176,6 +177,10 @@ class Fake(Model):
             save_file(tensors(), path)
         return path
 
+    def calibration(self) -> Calibration:
+        """Nothing to measure."""
+        return Calibration(lambda state: state["a"], [])
+
     def outputs(self, tensors: Tensors) -> Tensors:
         """Sum of a matrix."""
         return {"sum": tensors["a"].sum()}
@@ -197,14 +202,14 @@ def test_outcome_of_solvq_and_others(tmp_path: Path) -> None:
     assert whole["nbytes"] == (tmp_path / "fake.safetensors").stat().st_size
     assert whole["quality"]["spearman"] == 0
     assert nf4["nbytes"] < whole["nbytes"]
-    assert tables["settings"] == {"per": "tensor", "n_values": 16}
+    assert tables["settings"] == {"n_values": 16}
     assert 0 < tables["relative_error"] < 0.1
     assert nf4["quality"]["spearman"] < 0
 
 
 def test_settings_that_do_not_exist_are_skipped(tmp_path: Path, monkeypatch) -> None:
     """A row for settings to come says what is missing; a failure is told in a line."""
-    assert unknown({"per": "row", "n_jobs": 1, "no_such": 2}) == ["no_such"]
+    assert unknown({"n_values": 2, "n_jobs": 1, "no_such": 2}) == ["no_such"]
     monkeypatch.setitem(AT_SIZE, "auto", {"no_such": True})
     job = Job("minilm", "solvq-auto=nf4", 4.0, 1234)
     assert wanted(job) == {"size": 1234, "no_such": True}

@@ -33,7 +33,7 @@ def average(bits: float) -> Settings:
     return {"avg_bits": bits}
 
 
-TENSOR, TABLES = {"per": "tensor"}, {"per": "row"}
+TENSOR, TABLES = {}, {"layout": "row"}
 AUTO = {"layout": "auto"}
 ENTROPY = AUTO | {"entropy": True}
 WEIGHTED = ENTROPY | {"importance": IMPORTANCE}

@@ -16,9 +16,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from bench.compression.importance import write
 from bench.compression.judge import Tensors, bits_per_weight, relative_error, store
 from bench.compression.methods import METHODS
 from bench.compression.models import MODELS, Model
+from bench.compression.models._base import torch_state
 from bench.compression.place import Place
 from bench.compression.results import EQUAL, Job, append, line
 from bench.compression.rows import AT_SIZE, IMPORTANCE, SOLVQ, Settings, unknown
@@ -61,8 +63,12 @@ def by_solvq(model: Model, settings: Settings) -> tuple[Tensors, int, float]:
 
 
 def importance_file(model: Model) -> Path:
-    """The model's importance, made when it is not there yet."""
-    raise FileNotFoundError(f"{model.name} has no importance yet")
+    """The model's importance, measured when it is not there yet."""
+    part = "-quick" if model.place.quick else ""
+    path = model.place.build / f"{model.name}-importance{part}.safetensors"
+    if not path.is_file():
+        write(torch_state(model.tensors()), model.calibration(), path)
+    return path
 
 
 def restored(model: Model, tensors: Tensors, job: Job) -> tuple[Tensors, int, float]:

@@ -32,10 +32,17 @@ def embed(state: dict[str, Any], sentences: Sequence[Sequence[int]], size: int =
             for row, i in enumerate(rows):
                 tokens[row, : len(sentences[i])] = torch.tensor(sentences[i])
                 mask[row, : len(sentences[i])] = 1
-            out = encode(state, tokens, mask)
-            mean = (out * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
-            vectors[rows] = torch.nn.functional.normalize(mean, dim=1).numpy()
+            vectors[rows] = mean_vectors(state, tokens, mask).numpy()
     return vectors
+
+
+def mean_vectors(state: dict[str, Any], tokens: Any, mask: Any) -> Any:
+    """Return the vectors of a batch of sentences; the mask is one where there is a token."""
+    import torch
+
+    out = encode(state, tokens, mask)
+    mean = (out * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+    return torch.nn.functional.normalize(mean, dim=1)
 
 
 def encode(state: dict[str, Any], tokens: Any, mask: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
+from bench.compression.importance import Calibration
 from bench.compression.place import Place
 
 Array = NDArray[Any]
@@ -56,6 +57,10 @@ class Model(ABC):
     @abstractmethod
     def score(self, outputs: Tensors, reference: Tensors) -> dict[str, float]:
         """Values of the measures; `reference` is what the model as shipped says."""
+
+    @abstractmethod
+    def calibration(self) -> Calibration:
+        """What its importance is measured on."""
 
     def tensors(self) -> Tensors:
         """Tensors of the file as shipped."""

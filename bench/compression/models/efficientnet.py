@@ -10,6 +10,7 @@ from typing import Any, final
 
 import numpy as np
 
+from bench.compression.importance import Calibration
 from bench.compression.models._base import (
     Array,
     Measure,
@@ -27,6 +28,7 @@ PHOTOGRAPHS = 300
 CHURCH = 497  # ImageNet's class
 SIDE = 224
 BATCH = 20
+CALIBRATION = 128  # training photographs
 
 
 @final
@@ -51,10 +53,21 @@ class EfficientNetLite0(Model):
     @cached_property
     def churches(self) -> Array:
         """Photographs (N, 3, 224, 224), values in [0, 1]."""
+        return self.photographs("val", PHOTOGRAPHS)
+
+    def photographs(self, part: str, size: int) -> Array:
+        """The first churches of a part of the data set."""
         with zipfile.ZipFile(self.place.data("imagenette_church224.zip")) as archive:
-            names = sorted(n for n in archive.namelist() if n.startswith("val"))
-            names = [n for n in names if not n.endswith("/")][: self.place.size(PHOTOGRAPHS)]
+            names = sorted(n for n in archive.namelist() if n.startswith(part))
+            names = [n for n in names if not n.endswith("/")][: self.place.size(size)]
             return np.stack([picture(archive.read(name))[0] for name in names])
+
+    def calibration(self) -> Calibration:
+        """Churches that the network was trained on."""
+        import torch
+
+        images = torch.from_numpy(self.photographs("train", CALIBRATION))
+        return Calibration(efficientnet.forward, [images])
 
     @cached_property
     def crops(self) -> Array:

@@ -8,11 +8,14 @@ from typing import Any, final
 
 import numpy as np
 
+from bench.compression.importance import Calibration
 from bench.compression.models._base import Measure, Model, Tensors
+from bench.networks import g2p
 from bench.networks.examples import example
 
 WORDS = 2000
 SEED = 0
+CALIBRATION = 512  # other words
 
 
 @final
@@ -39,6 +42,22 @@ class G2P(Model):
     def words(self) -> list[tuple[str, list[list[str]]]]:
         """Words and how they may be pronounced."""
         return list(self.module.load_words(self.place.size(WORDS), seed=SEED))
+
+    def calibration(self) -> Calibration:
+        """Words that do not judge, with their first pronunciation."""
+        import torch
+
+        letters = {letter: i for i, letter in enumerate(self.module.GRAPHEMES)}
+        sounds = {sound: i for i, sound in enumerate(self.module.PHONEMES)}
+        judges = {word for word, _ in self.words}
+        drawn = self.module.load_words(self.place.size(CALIBRATION), seed=SEED + 1)
+        batches = []
+        for word, (said, *_) in drawn:
+            if word not in judges:
+                spelled = [*(letters[letter] for letter in word), letters["</s>"]]
+                told = [sounds["<s>"], *(sounds[sound] for sound in said)]
+                batches.append((torch.tensor([spelled]), torch.tensor([told])))
+        return Calibration(g2p.forward, batches)
 
     def outputs(self, tensors: Tensors) -> Tensors:
         """Phonemes of each word, as one text."""

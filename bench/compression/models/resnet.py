@@ -9,6 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
+from bench.compression.importance import Calibration
 from bench.compression.models._base import (
     Array,
     Measure,
@@ -21,6 +22,7 @@ from bench.networks import resnet
 
 EXACT, TEST = 1000, 3000
 BATCH = 250
+CALIBRATION = 256  # exact images after those that judge
 
 
 class _ResNet(Model):
@@ -58,6 +60,12 @@ class _ResNet(Model):
             for i in rows
         ]
         return np.stack(images), labels[rows]
+
+    def calibration(self) -> Calibration:
+        """Other images of the training set."""
+        with np.load(self.place.data("cifar10_lossless4k.npz")) as data:
+            images = data["x"][EXACT : EXACT + self.place.size(CALIBRATION)]
+        return Calibration(resnet.forward, [resnet.inputs(images)])
 
     def outputs(self, tensors: Tensors) -> Tensors:
         """Scores of both sets."""

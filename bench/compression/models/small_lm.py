@@ -9,12 +9,14 @@ from typing import final
 
 import numpy as np
 
-from bench.compression.models._base import Measure, Model, Tensors, torch_state
+from bench.compression.importance import Calibration
+from bench.compression.models._base import Array, Measure, Model, Tensors, torch_state
 from bench.networks import scripture
-from bench.networks.language_model import negative_log_likelihood
+from bench.networks.language_model import forward, negative_log_likelihood
 from bench.networks.train_language_model import MODEL, WORDS, encode
 
 CHAPTERS = 59
+CALIBRATION = 128  # windows of the training text
 
 
 @final
@@ -43,17 +45,31 @@ class SmallLM(Model):
         held_out = scripture.split(scripture.chapters())[1]
         return held_out[:2] if self.place.quick else held_out[:CHAPTERS]
 
-    @cached_property
-    def tokens(self) -> Tensors:
-        """Tokens of all texts."""
+    def encode(self, texts: list[str]) -> Array:
+        """Tokens of texts."""
         from tokenizers import Tokenizer
 
-        words = Tokenizer.from_file(str(self.shipped().with_name(WORDS)))
-        return {"tokens": encode(words, self.texts)}
+        return encode(Tokenizer.from_file(str(self.shipped().with_name(WORDS))), texts)
+
+    @cached_property
+    def tokens(self) -> Array:
+        """Tokens of the texts that judge."""
+        return self.encode(self.texts)
+
+    def calibration(self) -> Calibration:
+        """Windows of the training text, evenly spread."""
+        import torch
+
+        tokens = self.encode(scripture.split(scripture.chapters())[0])
+        length = len(self.tensors()["position.weight"])
+        starts = np.linspace(0, len(tokens) - length, self.place.size(CALIBRATION)).astype(int)
+        return Calibration(
+            forward, [torch.tensor(np.stack([tokens[s : s + length] for s in starts]))]
+        )
 
     def outputs(self, tensors: Tensors) -> Tensors:
         """Nats that the texts need, and tokens."""
-        nats, number = negative_log_likelihood(torch_state(tensors), self.tokens["tokens"])
+        nats, number = negative_log_likelihood(torch_state(tensors), self.tokens)
         return {"nats": np.array(nats), "number": np.array(number)}
 
     def score(self, outputs: Tensors, reference: Tensors) -> dict[str, float]:

@@ -8,6 +8,7 @@ at once; the one here takes them one by one, into a space behind a header of res
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import zlib
 from collections.abc import Iterable, Iterator
@@ -98,13 +99,10 @@ class SafetensorsReader:
             name: Entry(info["dtype"], tuple(info["shape"]), b - a)
             for (name, info), (a, b) in zip(header.items(), self._offsets.values(), strict=True)
         }
-        size = path.stat().st_size - start
-        shape = (max(size, 1),) if size else None
-        self._bytes: NDArray[np.uint8] = (
-            np.memmap(path, np.uint8, "r", offset=start, shape=shape)
-            if shape
-            else np.empty(0, np.uint8)
-        )
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._start = start
+        self._bytes: NDArray[np.uint8] = np.frombuffer(self._map, np.uint8)[start:]
 
     def _header(self) -> tuple[dict[str, Any], int]:
         """Parsed header and where the data begins; the library has checked both."""
@@ -117,6 +115,14 @@ class SafetensorsReader:
         """Bytes of a tensor."""
         start, stop = self._offsets[name]
         return self._bytes[start:stop]
+
+    def release(self, name: str) -> None:
+        """Let the system forget what it has read of a tensor, until that is read again."""
+        start, stop = (self._start + end for end in self._offsets[name])
+        first = -(-start // mmap.PAGESIZE) * mmap.PAGESIZE
+        length = stop // mmap.PAGESIZE * mmap.PAGESIZE - first
+        if length > 0 and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED, first, length)
 
     def array(self, name: str) -> NDArray[Any]:
         """Tensor as a read-only array, mapped where alignment allows."""

@@ -13,7 +13,7 @@ from solvq.checkpoint._container import NAMES, NUMPY_DTYPES
 from solvq.checkpoint._feedback import bias_shift
 from solvq.checkpoint._layout import Layout, layout_of
 from solvq.checkpoint._outputs import Choice, fitted, matrix, output_error
-from solvq.checkpoint._pack import gather, index_width, pack
+from solvq.checkpoint._pack import gather, index_width, pack, table_error
 from solvq.checkpoint._plan import RESTRICTED, Recipe, Settings
 from solvq.checkpoint._scales import (
     balancing,
@@ -144,37 +144,50 @@ def _coded(
     return rans.encode(indices, n_values, classes if classes.any() else None, jobs)
 
 
+def _error(tensor: Tensor, scheme: Scheme, choice: Choice, scales: Float64) -> float:
+    """Weighted sum of squared errors of what is stored."""
+    flat, own = tensor.array.reshape(-1), tensor.array.dtype
+    if scheme.scales is not None or own.itemsize < 4:
+        return weighted_squares(flat, tensor.weight, restored(tensor, scheme, choice, scales))
+    weight = np.empty(0) if tensor.weight is None else tensor.weight
+    with np.errstate(over="ignore"):
+        tables = choice.tables.astype(own)
+    return float(table_error(flat, weight, tables, choice.indices, scheme.tables))
+
+
+def restored(tensor: Tensor, scheme: Scheme, choice: Choice, scales: Float64) -> NDArray[Any]:
+    """Flat weights that a choice stands for."""
+    return scheme.restore(choice.tables, scales, choice.indices, NAMES[tensor.array.dtype])
+
+
 def _stored(
     tensor: Tensor, found: tuple[Solved, Float64, Scheme], settings: Settings
-) -> tuple[Scheme, NDArray[Any]]:
+) -> tuple[Scheme, Choice, float]:
     """Scheme and tables as they are stored: in the wanted dtype, if that does no harm."""
     solved, scales, scheme = found
     own = NAMES[tensor.array.dtype]
     wanted, exact = entry_dtypes(own, "" if scheme.scales is None else "scale", settings)
-    tables = solved.tables
-    for values in (wanted, exact):
+    scheme, choice, error = replace(scheme, values=exact), Choice(*solved[:2]), solved.error
+    for values in dict.fromkeys((wanted, exact)):
         scheme = replace(scheme, values=values)
+        if values == own and scheme.scales is None:
+            return scheme, Choice(*solved[:2]), solved.error
         with np.errstate(over="ignore"):
-            tables = solved.tables.astype(NUMPY_DTYPES[values])
-        if settings.values != "auto" or values == exact:
+            choice = Choice(solved.tables.astype(NUMPY_DTYPES[values]), solved.indices)
+        error = _error(tensor, scheme, choice, scales)
+        if settings.values != "auto" or error <= (1.0 + HARMLESS) * solved.error:
             break
-        restored = scheme.restore(tables, scales, solved.indices, own)
-        error = weighted_squares(tensor.array.reshape(-1), tensor.weight, restored)
-        if error <= (1.0 + HARMLESS) * solved.error:
-            break
-    return scheme, tables
+    return scheme, choice, error
 
 
 def encode(tensor: Tensor, recipe: Recipe, settings: Settings, jobs: int | None) -> Encoded:
     """Compress one tensor."""
-    array, weight = tensor.array, tensor.weight
-    flat, w, own = array.reshape(-1), matrix(array), NAMES[array.dtype]
+    array, w = tensor.array, matrix(tensor.array)
     solved, scales, scheme = _solved(tensor, recipe, settings, jobs)
-    scheme, tables = _stored(tensor, (solved, scales, scheme), settings)
-    choice = Choice(tables, solved.indices)
+    scheme, choice, error = _stored(tensor, (solved, scales, scheme), settings)
     if tensor.hessian is not None and settings.feedback:
         choice = fitted(w, tensor.hessian, scheme, (choice, scales), jobs)
-    restored = scheme.restore(choice.tables, scales, choice.indices, own)
+        error = _error(tensor, scheme, choice, scales)
     parts = [_padded(choice.tables, scheme.values)]
     if scheme.scales is not None:
         parts.append(_padded(scales, scheme.scale_dtype))
@@ -183,18 +196,16 @@ def encode(tensor: Tensor, recipe: Recipe, settings: Settings, jobs: int | None)
         scheme = replace(scheme, coded=parts[-1].size)
     else:
         parts.append(pack(choice.indices, index_width(scheme.n_values)))
-    error, energy = weighted_squares(flat, weight, restored), weighted_squares(flat, weight)
+    energy = solved.energy
+    if energy is None or scheme.scales is not None:
+        energy = weighted_squares(array.reshape(-1), tensor.weight)
     errors = (error / energy, min(solved.bound, error) / energy) if energy else (0.0, 0.0)
-    figures = (recipe.price, *errors, energy)
-    q = restored.reshape(w.shape)
-    found = Description(
-        own,
-        array.shape,
-        "",
-        scheme,
-        *figures,
-        outputs=None if tensor.hessian is None else output_error(w, q, tensor.hessian),
-    )
+    found = Description(NAMES[array.dtype], array.shape, "", scheme, recipe.price, *errors, energy)
+    if tensor.hessian is None and tensor.mean is None:
+        return Encoded(parts, found, None)
+    q = restored(tensor, scheme, choice, scales).reshape(w.shape)
+    if tensor.hessian is not None:
+        found = replace(found, outputs=output_error(w, q, tensor.hessian))
     return Encoded(parts, found, None if tensor.mean is None else bias_shift(w, q, tensor.mean))
 
 

@@ -45,6 +45,20 @@ def _read(packed: NDArray[np.uint8], bits: int, out: NDArray[Any]) -> None:
         length -= bits
 
 
+@kernel
+def _write_even(indices: NDArray[Any], bits: int, out: NDArray[np.uint8]) -> None:
+    """`_write` where each byte holds whole indices."""
+    each = 8 // bits
+    full = indices.size // each
+    for i in range(full):
+        byte = np.uint8(0)
+        for t in range(each):
+            byte |= np.uint8(indices[i * each + t]) << np.uint8(t * bits)
+        out[i] = byte
+    for t in range(indices.size - full * each):
+        out[full] |= np.uint8(indices[full * each + t]) << np.uint8(t * bits)
+
+
 def index_width(n_values: int) -> int:
     """Bits of a stored index: at least one, so that no file stands for far more than it holds."""
     return max(1, index_bits(n_values))
@@ -58,7 +72,8 @@ def packed_size(count: int, bits: int) -> int:
 def pack(indices: NDArray[Any], bits: int) -> NDArray[np.uint8]:
     """Pack indices below ``2**bits``, ``1 <= bits <= 16``."""
     out = np.zeros(packed_size(indices.size, bits), np.uint8)
-    _write(np.ascontiguousarray(indices).reshape(-1), bits, out)
+    write = _write_even if 8 % bits == 0 else _write
+    write(np.ascontiguousarray(indices).reshape(-1), bits, out)
     return out
 
 
@@ -95,3 +110,22 @@ def multiply(values: NDArray[Any], scales: NDArray[Any], layout: Layout) -> None
             for _ in range(min(layout.width, layout.columns - b * layout.width)):
                 values[i] *= scale
                 i += 1
+
+
+@kernel
+def table_error(
+    x: NDArray[Any], weight: Any, tables: Any, indices: NDArray[Any], layout: Layout
+) -> float:
+    """Weighted sum of squared differences to entries of the indices; empty ``weight`` counts."""
+    across = -(-layout.columns // layout.width)
+    total, i = 0.0, 0
+    for r in range(layout.rows):
+        first = r // layout.height * across
+        for b in range(across):
+            table, part = tables[first + b], 0.0
+            for _ in range(min(layout.width, layout.columns - b * layout.width)):
+                error = np.float64(x[i]) - np.float64(table[indices[i]])
+                part += error * error * (weight[i] if weight.size else 1.0)
+                i += 1
+            total += part
+    return total

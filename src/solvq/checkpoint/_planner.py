@@ -48,6 +48,7 @@ class Planner:
         if name in self.job.kept:
             return self.job.kept[name]
         found = self.job.attempt(name, lambda: self._options(name))
+        self.job.source.release(name)
         return found if isinstance(found, str) or found.options else "would not shrink"
 
     def _options(self, name: str) -> Candidates:

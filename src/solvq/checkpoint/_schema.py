@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -112,13 +112,14 @@ class Description:
     def to_json(self) -> dict[str, Any]:
         """What `description` reads, without what is usual."""
         usual = Description(self.dtype, self.shape)
-        found = {"dtype": self.dtype, "shape": self.shape} | {
-            key: float(format(value, DIGITS)) if isinstance(value, float) else value
-            for key, value in asdict(self).items()
-            if value != getattr(usual, key)
-        }
+        found: dict[str, Any] = {"dtype": self.dtype, "shape": self.shape}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value != getattr(usual, field.name):
+                figure = isinstance(value, float)
+                found[field.name] = float(format(value, DIGITS)) if figure else value
         if self.scheme is not None:
-            found["scheme"] = list(asdict(self.scheme).values())
+            found["scheme"] = [getattr(self.scheme, field.name) for field in fields(self.scheme)]
         return found
 
 

@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._layout import Layout
-from solvq.scalar import quantize_blocks, quantize_certified, quantize_rows
+from solvq.scalar import quantize_blocks, quantize_rows
 from solvq.scalar._kernels import Float64
+from solvq.scalar._quantize import make_quantizer, proved_code
 
 Weight = Float64 | None
 
@@ -24,19 +25,25 @@ class Finder(NamedTuple):
 
 
 class Solved(NamedTuple):
-    """Tables (G, K), flat indices, the sum of weighted squared errors, and a bound of it."""
+    """Tables (G, K), flat indices, and weighted sums: squared errors, a bound of them, squares.
+
+    ``energy`` is None where it would take work of its own.
+    """
 
     tables: NDArray[Any]
     indices: NDArray[Any]
     error: float
     bound: float
+    energy: float | None = None
 
 
 def _one_table(flat: NDArray[Any], weight: Weight, find: Finder) -> Solved:
     """A table for all weights."""
-    code, proof = quantize_certified(flat, find.n_values, find.method, weight, **find.parameters)
+    quantizer = make_quantizer(find.method, find.n_values, find.parameters)
+    code, proof, problem = proved_code(flat, weight, quantizer)
     mass = flat.size if weight is None else float(weight.sum())
-    sums = proof.distortion * mass, proof.lower_bound * mass
+    squares = float(problem.mean_loss(problem.weights @ problem.values**2))
+    sums = (mean * mass for mean in (proof.distortion, proof.lower_bound, squares))
     return Solved(code.codebook[None], code.indices.reshape(-1), *sums)
 
 
@@ -57,6 +64,8 @@ def _runs(flat: NDArray[Any], weight: Weight, length: int, find: Finder) -> Solv
         if flat[part].size:
             shaped = None if weight is None else weight[part].reshape(-1, width)
             parts.append(_rows(flat[part].reshape(-1, width), shaped, find))
+    if len(parts) == 1:
+        return parts[0]
     width = max(part.tables.shape[1] for part in parts)
     tables = [np.pad(p.tables, ((0, 0), (0, width - p.tables.shape[1])), "edge") for p in parts]
     indices = np.concatenate([part.indices for part in parts])

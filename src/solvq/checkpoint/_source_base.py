@@ -45,6 +45,9 @@ class Source(ABC):
     def array(self, name: str) -> NDArray[Any]:
         """Tensor of a name, in native byte order and C order."""
 
+    def release(self, name: str) -> None:  # noqa: B027 (most readers hold nothing)
+        """Hold nothing of a tensor that is done; it can be read again."""
+
     def raw(self, name: str) -> NDArray[np.uint8]:
         """Bytes of a tensor, little-endian and in C order."""
         return np.ascontiguousarray(self.array(name)).reshape(-1).view(np.uint8)

@@ -69,6 +69,9 @@ class FolderSource(Source):
     def raw(self, name: str) -> NDArray[np.uint8]:
         return self._home[name].raw(name)
 
+    def release(self, name: str) -> None:
+        self._home[name].release(name)
+
 
 def _single(folder: Path, layout: Layout) -> Path | None:
     """File that holds all weights, if there is one."""

@@ -25,3 +25,6 @@ class SafetensorsSource(Source):
 
     def raw(self, name: str) -> NDArray[np.uint8]:
         return self._reader.raw(name)
+
+    def release(self, name: str) -> None:
+        self._reader.release(name)

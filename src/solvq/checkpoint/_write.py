@@ -56,6 +56,7 @@ def results(job: Job, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Enco
             return encode(job.tensor(name), recipes[name], job.settings, job.n_jobs)
 
         found = job.attempt(name, compressed)
+        job.source.release(name)
         if isinstance(found, str):
             return _kept(job, name, found)
         if sum(part.nbytes for part in found.parts) >= job.entries[name].nbytes:

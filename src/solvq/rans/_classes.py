@@ -24,7 +24,8 @@ from solvq.rans._plan import MOST_CLASSES
 Float64 = NDArray[np.float64]
 Int64 = NDArray[np.int64]
 
-EVALUATIONS = 4e6  # terms that the search for the partition sums up, at most; one a symbol at most
+EVALUATIONS = 4e6  # twice the terms that the search for the partition sums up, at most
+A_SYMBOL = 0.25  # of them for each symbol, at most
 MOST_GROUPS, FEWEST_GROUPS = 256, 8
 ROUNDS = 4
 CLOSE = 1e-4  # a round must save this share
@@ -71,11 +72,15 @@ def _row_costs(rows: Any, costs: NDArray[np.float32], out: NDArray[np.float32]) 
 
 @kernel
 def _class_counts(rows: Any, classes: NDArray[np.intp], counts: Int64) -> None:
-    """Counts of the symbols of each class, (n_classes, K)."""
+    """Counts of the symbols of each class, (2, n_classes, K): two that do not wait for another."""
+    whole = rows.shape[1] // 2 * 2
     for r in range(rows.shape[0]):
-        own = counts[classes[r]]
-        for symbol in rows[r]:
-            own[symbol] += 1
+        one, other = counts[0, classes[r]], counts[1, classes[r]]
+        for i in range(0, whole, 2):
+            one[rows[r, i]] += 1
+            other[rows[r, i + 1]] += 1
+        if whole < rows.shape[1]:
+            one[rows[r, whole]] += 1
 
 
 @kernel
@@ -86,10 +91,12 @@ def _partition(sums: Int64, rows: Int64, most: int) -> Int64:
     """
     g, of_rows = rows.size - 1, rows[-1]
     best, back = np.full((most + 1, g + 1), np.inf), np.zeros((most + 1, g + 1), np.int64)
-    best[0, 0] = 0.0
+    best[0, 0], counts = 0.0, np.empty(sums.shape[1], np.int64)
     for j in range(1, g + 1):
         for i in range(j):
-            price = _price(sums[j] - sums[i], rows[j] - rows[i], of_rows)
+            for c in range(counts.size):
+                counts[c] = sums[j, c] - sums[i, c]
+            price = _price(counts, rows[j] - rows[i], of_rows)
             for k in range(1, most + 1):
                 if best[k - 1, i] + price < best[k, j]:
                     best[k, j], back[k, j] = best[k - 1, i] + price, i
@@ -119,15 +126,15 @@ def _costs_of_rows(rows: NDArray[Any], costs: Float64, n_jobs: int | None) -> ND
 
 def _counts_of(rows: NDArray[Any], classes: NDArray[np.intp], shape: tuple[int, int]) -> Int64:
     """Counts of the symbols of each class."""
-    counts = np.zeros(shape, np.int64)
+    counts = np.zeros((2, *shape), np.int64)
     _class_counts(rows, classes, counts)
-    return counts
+    return counts[0] + counts[1]
 
 
 def _cut(cost: NDArray[np.float32], rows: NDArray[Any], n_symbols: int, most: int) -> Any:
     """Classes of rows that are intervals of their costs."""
     n_rows = cost.size
-    groups = int(math.sqrt(min(EVALUATIONS, rows.size) / n_symbols))
+    groups = int(math.sqrt(min(EVALUATIONS, A_SYMBOL * rows.size) / n_symbols))
     groups = min(n_rows, MOST_GROUPS, max(FEWEST_GROUPS, groups))
     order = np.argsort(cost, kind="stable")
     ends = np.arange(groups + 1) * n_rows // groups

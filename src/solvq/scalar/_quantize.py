@@ -167,9 +167,16 @@ def quantize_certified(
     Parameters, errors and the code are those of `quantize`. The bound of the certificate is for
     the values that the method found, before they were rounded to the dtype of ``x``.
     """
-    quantizer = make_quantizer(method, n_values, parameters)
+    return proved_code(x, sample_weight, make_quantizer(method, n_values, parameters))[:2]
+
+
+def proved_code(
+    x: Any, sample_weight: Any, quantizer: ScalarQuantizer
+) -> tuple[Code, Certificate, Problem]:
+    """Code of an array, its certificate, and the problem that was solved."""
     code, problem, solution = _solved(x, sample_weight, quantizer)
     bound = solution.lower_bound
     if bound is None:
         bound = solve(problem.values, problem.weights, solution.codebook.size).lower_bound
-    return code, certify(problem, code.codebook.astype(np.float64), bound, solution.edges)
+    proof = certify(problem, code.codebook.astype(np.float64), bound, solution.edges)
+    return code, proof, problem
