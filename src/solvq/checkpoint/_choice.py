@@ -22,7 +22,7 @@ class Plan:
     """Option of each tensor, and how far the plan is from the best.
 
     ``loss`` is what the plan minimises: the sum of squared errors, weighted by the importance, or,
-    without one, each tensor's over its sum of squares; ``bound`` is the proven least of it (of the
+    without one, each tensor's over its sum of squares times its size to a power; ``bound`` is the proven least of it (of the
     bytes, if the error is limited) over all choices among the curves.
     """
 
