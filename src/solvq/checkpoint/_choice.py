@@ -22,8 +22,8 @@ class Plan:
     """Option of each tensor, and how far the plan is from the best.
 
     ``loss`` is what the plan minimises: the sum of squared errors, weighted by the importance, or,
-    without one, each tensor's over its sum of squares times its size to a power; ``bound`` is the proven least of it (of the
-    bytes, if the error is limited) over all choices among the curves.
+    without one, each tensor's over its sum of squares, times a power of its size; where the error
+    is limited, the bytes. ``bound`` is the proven least of it over all choices among the curves.
     """
 
     options: dict[str, Option]
