@@ -178,10 +178,13 @@ class Planner:
         limit = budget.size or self.job.source.nbytes / (budget.ratio or 1.0)
         return nbytes / limit
 
-    def next_aim(self, aim: float, used: float) -> float:
+    def next_aim(self, aim: float, used: float, plan: Plan) -> float:
         """Share of the budget to plan for next, now that it has been learnt what tensors take."""
-        in_bytes = self.budget is not None and self.budget.in_bytes
-        return aim * SAFE / (max(1.0, used) if in_bytes else used)
+        if self.budget is None or self.budget.in_bytes:
+            return aim * SAFE / max(1.0, used)
+        if used > 1.0:  # an aim above what was planned for would lead to the same plan
+            aim = min(aim, self.used(self._described(plan), 0))
+        return aim * SAFE / used
 
     def report(self, plan: Plan, seconds: float) -> Report:
         """What is expected of a plan."""
