@@ -98,9 +98,9 @@ def within_error(found: Mapping[str, Candidates], budget: Budget, aim: float) ->
         if plan is None:
             least = max(min(o.loss for o in one.options) / one.energy for one in group.values())
             raise ValueError(
-                f"a relative error of {share:g} needs more than {1 << 8} values a table for "
-                f"{next(iter(group))!r} and others (least there: {least:.2g}); raise it, or "
-                "exclude such tensors"
+                f"a relative error of {share:g} is out of reach for {next(iter(group))!r}"
+                f"{' and others' if len(group) > 1 else ''} (least there: {least:.2g}); raise it, "
+                "or exclude such tensors"
             )
         options |= plan.options
         sums = [sums[0] + plan.loss, sums[1] + plan.bound]
