@@ -8,11 +8,12 @@ from dataclasses import asdict, replace
 from solvq.checkpoint._choice import Plan, within_bytes, within_error, within_file
 from solvq.checkpoint._encode import weighted_squares
 from solvq.checkpoint._job import Job, Progress, counted
-from solvq.checkpoint._options import About, Candidates, Fixed, Priced, fixed_options
+from solvq.checkpoint._options import About, Candidates, Fixed, fixed_options
+from solvq.checkpoint._priced import Priced
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._rules import least_bits
 from solvq.checkpoint._schema import Description, Manifest
-from solvq.checkpoint._write import reserved
+from solvq.checkpoint._write import Kept, kept, reserved
 
 SPARE = 1.01  # by how much a planned manifest may be shorter than the one written, and
 BYTES = 64  # bytes more
@@ -33,23 +34,29 @@ class Planner:
         self.job = job
         self.budget = job.settings.budget
         self.found: dict[str, Candidates] = {}
-        self._extra = 0
+        self._extra, self._measured = 0, False
+        self._kept: dict[str, int] = {}
         if self.budget is None:
             return
         results = job.in_order(list(job.entries), self._candidates)
         for name, result in counted(results, job.entries, progress):
-            if isinstance(result, str):
-                job.kept[name] = result
+            if isinstance(result, Kept):
+                job.kept[name] = result.reason
+                self._kept[name] = result.nbytes(job.entries[name])
             else:
                 self.found[name] = result
 
-    def _candidates(self, name: str) -> Candidates | str:
-        """Options of a tensor, or why it is kept."""
-        if name in self.job.kept:
-            return self.job.kept[name]
-        found = self.job.attempt(name, lambda: self._options(name))
+    def _candidates(self, name: str) -> Candidates | Kept:
+        """Options of a tensor, or how it is kept."""
+        found: Candidates | str = self.job.kept.get(name, "")
+        if name not in self.job.kept:
+            found = self.job.attempt(name, lambda: self._options(name))
+        result = found if isinstance(found, Candidates) and found.options else None
+        if result is None:
+            reason = found if isinstance(found, str) else "would not shrink"
+            return kept(self.job, name, reason)
         self.job.source.release(name)
-        return found if isinstance(found, str) or found.options else "would not shrink"
+        return result
 
     def _options(self, name: str) -> Candidates:
         """Options of a tensor that is to be compressed, those that save bytes."""
@@ -72,6 +79,25 @@ class Planner:
         ValueError
             If the budget cannot be met.
         """
+        plan = self._best(aim)
+        if self.job.settings.entropy and not self._measured:
+            self._measure(plan)
+            plan = self._best(aim)
+        return plan
+
+    def _measure(self, plan: Plan) -> None:
+        """Learn what the coded indices of a plan take."""
+        job = self.job
+
+        def work(name: str) -> None:
+            self.found[name].measure(job.tensor(name), plan.options[name], job.n_jobs)
+            job.source.release(name)
+
+        for _ in job.in_order(list(plan.options), work):
+            self._measured = True
+
+    def _best(self, aim: float) -> Plan:
+        """Best plan for what is known."""
         budget, job = self.budget, self.job
         if budget is None:
             return Plan({})
@@ -110,18 +136,17 @@ class Planner:
     def _beside(self, plan: Plan) -> int:
         """Most bytes of a file of the plan beside its compressed tensors."""
         job = self.job
-        kept = sum(e.nbytes for name, e in job.entries.items() if name not in plan.options)
-        kept += len(job.source.skeleton or b"")
+        beside = sum(self._kept.values()) + len(job.source.skeleton or b"")
         packed = self.manifest(self._described(plan), plan, 0.123456789012).packed()
         expected = int(SPARE * packed.size) + BYTES + self._extra
-        return 8 + reserved(job, plan.recipes) + kept + expected
+        return 8 + reserved(job, plan.recipes) + beside + expected
 
     def learn(self, plan: Plan, found: dict[str, Description], nbytes: int) -> None:
         """Expect what a file of a plan took in fact."""
         for name, option in plan.options.items():
             scheme = found[name].scheme
-            if scheme is not None and option.scheme.coded and scheme.coded:
-                self.found[name].correct(scheme.coded / option.scheme.coded)
+            if scheme is not None and scheme.coded is not None:
+                self.found[name].learn(option, scheme.coded)
         tensors = sum(found[name].stored_bytes for name in plan.options)
         self._extra += nbytes - tensors - self._beside(plan)
 
