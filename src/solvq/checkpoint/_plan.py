@@ -160,8 +160,8 @@ class Settings:
             raise ValueError(f"layout is {self.layout!r}; entropy coding has a table per tensor")
         if self.entropy and self.scale and budget is not None:
             raise ValueError(
-                f"scale is {self.scale!r}; entropy coding within a budget chooses the scales: leave "
-                "it out"
+                f"scale is {self.scale!r}; entropy coding within a budget chooses the scales: "
+                "leave it out"
             )
         if self.method != "optimal" and (self.entropy or self.values in RESTRICTED):
             raise ValueError(
