@@ -11,7 +11,7 @@ from typing import Any
 from solvq.checkpoint._carry import check_output, output
 from solvq.checkpoint._choice import Plan
 from solvq.checkpoint._container import SafetensorsWriter
-from solvq.checkpoint._importance import Importance
+from solvq.checkpoint._importance import HESSIAN, MEAN, Importance
 from solvq.checkpoint._job import Job, Progress
 from solvq.checkpoint._plan import Settings
 from solvq.checkpoint._planner import Planner
@@ -43,6 +43,14 @@ def _opened(
         weights.check(source.entries)
     elif chosen.feedback or chosen.correct_bias:
         raise ValueError("feedback and correct_bias need the importance of the model: give it")
+    needed = {"feedback": HESSIAN} if chosen.feedback else {}
+    needed |= {"correct_bias": MEAN} if chosen.correct_bias else {}
+    for setting, ending in needed.items():
+        if weights is not None and not weights.has(ending):
+            raise ValueError(
+                f"{setting} needs entries NAME{ending}, and {weights.path} has none: collect them "
+                "with kind 'hessian'"
+            )
     return Job(source, chosen, weights, skip, n_jobs)
 
 
