@@ -30,6 +30,7 @@ kernel = njit(cache=True, nogil=True, error_model="numpy")
 
 SHORT = 48  # below this many rows, scan one by one
 CHUNK = 32  # rows compared with the best so far in one vectorised pass
+NARROW = 64  # up to this many rows, columns are solved in turn
 TILE = 8  # neighbouring columns that are solved at once
 FAINT = 2.0**-500  # stands for a weight that rounding has lost
 
@@ -169,6 +170,22 @@ def _settle(work: Workspace, lo: int, row: int, column: int, value: float) -> No
 
 
 @kernel
+def _open(x: Float64, w: Float64, work: Workspace, start: int) -> tuple[int, float]:
+    """Sums of the rows that may be the best behind node ``start``; returns the first, and centre.
+
+    After a far jump rows in front of the best are done with, and would blur the sums.
+    """
+    lo = work.back[start]
+    centre = _open_rows(x, w, work, lo, start)
+    if start > lo and x[start] - x[start - 1] > x[start - 1] - x[lo]:
+        row, _ = _best_row(work, 0, start - lo, start - lo + 1)
+        if row > 0:
+            lo += row
+            centre = _open_rows(x, w, work, lo, start)
+    return lo, centre
+
+
+@kernel
 def _open_block(
     x: Float64, w: Float64, penalty: float, work: Workspace, start: int, step: int
 ) -> tuple[int, int]:
@@ -176,14 +193,9 @@ def _open_block(
 
     Returns the first row and the last node of the block.
     """
-    lo = work.back[start]
-    centre = _open_rows(x, w, work, lo, start)
-    row, value = _best_row(work, 0, start - lo, start - lo + 1)
-    if row > 0 and x[start] - x[start - 1] > x[start - 1] - x[lo]:
-        lo += row  # a far jump: rows in front of the best are done with, and would blur the sums
-        centre = _open_rows(x, w, work, lo, start)
-        row, value = _best_row(work, 0, start - lo, start - lo + 1)
+    lo, centre = _open(x, w, work, start)
     rows, column = start - lo, start - lo + 1
+    row, value = _best_row(work, 0, rows, column)
     known = column
     limit = value + work.q[column] + penalty  # best(start + 1), from best(lo)
     _settle(work, lo, row, column, limit)
@@ -224,19 +236,46 @@ def _scan_tile(work: Workspace, above: int, below: int, width: int) -> None:
 
 
 @kernel
+def _solve_tile(work: Workspace, lo: int, first: int, last: int, rows: Any) -> None:
+    """Find the best of the rows ``rows[0]..rows[1]`` for the columns ``first..last``."""
+    tile = work.tile
+    for c in range(TILE):
+        column = min(first + c, last) - lo
+        tile[c], tile[TILE + c] = work.s[column], work.w[column]
+        tile[2 * TILE + c], tile[3 * TILE + c] = np.inf, rows[0]
+    _scan_tile(work, rows[0], rows[1], tile.size // 6)
+
+
+@kernel
 def _fill_tile(penalty: float, work: Workspace, lo: int, first: int, last: int) -> None:
     """Solve the fewer than `TILE` columns between two solved ones."""
-    tile = work.tile
-    above, below = work.back[first] - lo, work.back[last] - lo
-    for c in range(TILE):
-        column = min(first + 1 + c, last) - lo
-        tile[c], tile[TILE + c] = work.s[column], work.w[column]
-        tile[2 * TILE + c], tile[3 * TILE + c] = np.inf, above
-    _scan_tile(work, above, below, tile.size // 6)
-    for c in range(last - first - 1):
-        column = first + 1 + c - lo
-        value = tile[2 * TILE + c] + work.q[column] + penalty
-        _settle(work, lo, int(tile[3 * TILE + c]), column, value)
+    _solve_tile(work, lo, first + 1, last, (work.back[first] - lo, work.back[last] - lo))
+    for column in range(first + 1 - lo, last - lo):
+        c = column - (first + 1 - lo)
+        value = work.tile[2 * TILE + c] + work.q[column] + penalty
+        _settle(work, lo, int(work.tile[3 * TILE + c]), column, value)
+
+
+@kernel
+def _narrow_block(x: Float64, w: Float64, penalty: float, work: Workspace, start: int) -> int:
+    """Solve the block behind node ``start``, of few rows, tile by tile; returns its last node."""
+    lo, centre = _open(x, w, work, start)
+    row, rows, column = 0, start - lo, start - lo
+    limit = np.inf  # what a row inside the block costs at least
+    while lo + column < x.size:
+        last = min(column + TILE, x.size - lo)
+        _accumulate(x, w, work, lo, centre, (max(column, rows + 1), last))
+        _solve_tile(work, lo, lo + column + 1, lo + last, (row, rows))
+        for c in range(last - column):
+            value = work.tile[2 * TILE + c] + work.q[column + 1] + penalty
+            if value > limit:
+                return lo + column
+            if column == rows:
+                limit = value + penalty
+            column += 1
+            row = int(work.tile[3 * TILE + c])
+            _settle(work, lo, row, column, value)
+    return lo + column
 
 
 @kernel
@@ -266,6 +305,9 @@ def probe(x: Float64, w: Float64, penalty: float, work: Workspace) -> int:
     work.back[0] = 0
     node, step = 0, 8
     while node < x.size:
+        if node - work.back[node] <= NARROW:
+            node = _narrow_block(x, w, penalty, work, node)
+            continue
         lo, last = _open_block(x, w, penalty, work, node, step)
         _fill_block(penalty, work, lo, node + 1, last)
         step = max(8, (last - node) // 4)
