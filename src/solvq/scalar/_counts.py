@@ -152,7 +152,7 @@ def _loosely(data: Points, near: dict[int, Found], tol: float, work: Workspace) 
     for k, start in near.items():
         if k > 1 and start.breaks.size == k + 1:
             scale = (0.1, 5.0 * finest)
-            breaks, loss = settled(frame, start.breaks, k, start.penalty, scale, work)
+            breaks, loss = settled(frame, start.breaks, k, max(start.penalty, 1e-300), scale, work)
             found[k] = start._replace(breaks=breaks, loss=loss)
     for turn in range(2):
         for k in near:

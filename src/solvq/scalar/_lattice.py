@@ -127,7 +127,7 @@ def _layer(room: Lattice, j: int, n: int) -> None:
     """
     old, new, saved = room.cost[(j + 1) % 2], room.cost[j % 2], room.saved
     before, found = room.below[j - 1], room.below[j]
-    last = np.uint64(n - 1)
+    last: Any = np.uint64(n - 1)
     for b in range(n - 1, -1, -1):
         start = np.uint64(before[b])
         best, at, row = np.inf, start, np.uint64(b)

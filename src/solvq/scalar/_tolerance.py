@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from solvq.scalar._graded import BLOCK, Points, _cell, fitted
-from solvq.scalar._kernels import Float64, Int32, Workspace, kernel, probe, traced
+from solvq.scalar._kernels import Float64, Int32, Workspace, kernel
 from solvq.scalar._partition import _rounding, search, summing
+from solvq.scalar._probe import probe, traced
 
 BITS = BLOCK.bit_length() - 1
 TRUST = 2.0**20  # how much larger than a cell's a running sum may be
@@ -190,7 +191,9 @@ def _placed(points: Points, breaks: Int32, means: Float64) -> Int32:
 
 
 @kernel
-def settled(frame: Frames, centres: Int32, k: int, penalty: float, scale: Any, work: Workspace) -> Any:
+def settled(
+    frame: Frames, centres: Int32, k: int, penalty: float, scale: Any, work: Workspace
+) -> Any:
     """Partition into ``k`` found on merged cells near some breaks, and its summed error.
 
     ``scale`` is (growth, finest share) of the cells; see `proportioned`.
@@ -213,7 +216,9 @@ def settled(frame: Frames, centres: Int32, k: int, penalty: float, scale: Any, w
 
 
 @kernel
-def proved(frame: Frames, centres: Int32, k: int, penalty: float, scale: Any, work: Workspace) -> Any:
+def proved(
+    frame: Frames, centres: Int32, k: int, penalty: float, scale: Any, work: Workspace
+) -> Any:
     """Partition found at a penalty near some breaks, and the bound for ``k``."""
     nodes = proportioned(centres, scale[0], scale[1])
     x, w, grown = spread(frame, nodes)
