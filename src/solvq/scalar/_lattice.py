@@ -129,7 +129,7 @@ def _layer(room: Lattice, j: int, n: int) -> None:
     before, found = room.below[j - 1], room.below[j]
     last: Any = np.uint64(n - 1)
     for b in range(n - 1, -1, -1):
-        start = np.uint64(before[b])
+        start: Any = np.uint64(before[b])
         best, at, row = np.inf, start, np.uint64(b)
         for a in range(start, max(start, last) + np.uint64(1), np.uint64(STEP)):
             c, d, e = a + np.uint64(1), a + np.uint64(2), a + np.uint64(3)
