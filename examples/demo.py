@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,13 @@ from rich.table import Table
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+SETTINGS = (
+    "--n-values 16",
+    "--n-values 16 --layout row",
+    "--size 500kB",
+    "--size 430kB --entropy",
+    "--size 330kB --entropy",
+)
 Words = list[tuple[str, list[g2p.Pronunciation]]]
 
 
@@ -65,20 +71,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line; every number of values is tried with every way to share them."""
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument(
-        "--n-values",
-        type=int,
-        nargs="+",
-        default=[16, 32],
-        help="distinct values left (default: 16 32)",
-    )
-    parser.add_argument(
-        "--layout",
-        nargs="+",
-        default=["tensor", "row"],
-        help="what shares one table of values (default: tensor row)",
+        "--setting",
+        action="append",
+        metavar="OPTIONS",
+        help="options of solvq compress, as in --setting='--size 500kB'; repeatable",
     )
     parser.add_argument("--words", type=int, default=2000, help="words to score (default: 2000)")
     parser.add_argument(
@@ -104,9 +103,9 @@ def _run(options: argparse.Namespace, console: Console) -> list[Score]:
 
     options.out.mkdir(parents=True, exist_ok=True)
     files = {"original": (model, model)}
-    for n_values, per in product(options.n_values, options.per):
-        setting = f"{n_values} values per {per}"
-        files[setting] = _round_trip(model, options.out, n_values, per, console)
+    for i, setting in enumerate(options.setting or SETTINGS):
+        stem = options.out / f"g2p-{i + 1}"
+        files[setting] = _round_trip(model, stem, shlex.split(setting), console)
 
     _title(console, "4. Do the task with the original and with the restored weights")
     scores = []
@@ -119,14 +118,12 @@ def _run(options: argparse.Namespace, console: Console) -> list[Score]:
 
 
 def _round_trip(
-    model: Path, folder: Path, n_values: int, per: str, console: Console
+    model: Path, stem: Path, settings: Sequence[str], console: Console
 ) -> tuple[Path, Path]:
     """Compress and restore `model`; return the compressed and the restored file."""
-    stem = f"g2p-{n_values}-{per}"
-    compressed = folder / f"{stem}.solvq.safetensors"
-    restored = folder / f"{stem}.restored.safetensors"
-    settings = ("--n-values", str(n_values), "--layout", per)
-    _title(console, f"2. Compress to {n_values} values per {per}")
+    compressed = stem.with_suffix(".solvq.safetensors")
+    restored = stem.with_suffix(".restored.safetensors")
+    _title(console, f"2. Compress with {shlex.join(settings)}")
     _solvq(console, "compress", str(model), "-o", str(compressed), *settings, "--force")
     _title(console, "3. Restore an ordinary file")
     _solvq(console, "decompress", str(compressed), "-o", str(restored), "--force")
@@ -168,7 +165,7 @@ def _table(scores: Sequence[Score]) -> Table:
     """Lay out the scores; the first is the original's."""
     original = scores[0]
     table = Table()
-    table.add_column("weights", no_wrap=True)
+    table.add_column("solvq compress", no_wrap=True)
     for heading in ("bytes", "smaller", "phoneme\nerrors", "exact\nwords", "quality\nkept"):
         table.add_column(heading, justify="right", no_wrap=True)
     for score in scores:
