@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._carry import check_output, is_folder, output
+from solvq.checkpoint._carry import FILES, check_output, is_folder, output
 from solvq.checkpoint._container import Entry, SafetensorsWriter, by_alignment, header_size, late
 from solvq.checkpoint._onnx import write_onnx
 from solvq.checkpoint._report import Report
@@ -77,7 +77,7 @@ def _write_onnx(source: Compressed, target: Path, counter: Counter) -> None:
     write_onnx(source.skeleton, array, target, force=True)
 
 
-WRITERS = {".safetensors": write_safetensors, ".npz": _write_npz, ".onnx": _write_onnx}
+WRITERS = dict(zip(FILES, (write_safetensors, _write_npz, _write_onnx), strict=True))
 
 
 def decompress(
@@ -120,8 +120,8 @@ def decompress(
     opened, target = Path(src), Path(dst)
     source = Compressed(opened)
     write = WRITERS.get(target.suffix.lower(), write_safetensors)
-    if not is_folder(opened, target) and target.suffix.lower() not in WRITERS:
-        raise FormatError(f"{target}: give a name with one of {', '.join(WRITERS)}")
+    if not is_folder(opened, target) and target.suffix.lower() not in FILES:
+        raise FormatError(f"{target}: give a name with one of {', '.join(FILES)}")
     check_output(opened, target, force)
     report = source.report()
     companions = companions_of(opened) if opened.is_dir() else ()
