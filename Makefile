@@ -49,7 +49,8 @@ unit: $(VENV)/.test
 
 nojit: $(VENV)/.test
 	NUMBA_DISABLE_JIT=1 $(BIN)/python -m pytest -q tests/test_scalar_kernels.py tests/test_vector_kernels.py \
-		tests/test_vector_convex_kernels.py
+		tests/test_vector_convex_kernels.py tests/test_rans.py tests/test_checkpoint_feedback.py \
+		tests/test_checkpoint_refit.py tests/test_checkpoint_pack.py
 
 # About an hour: the laws of all methods on many more examples, different ones every time.
 fuzz: $(VENV)/.test

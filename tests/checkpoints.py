@@ -84,7 +84,7 @@ def forge(path: Path, manifest: dict[str, Any] | bytes, target: Path) -> Path:
 
 
 def forge_entry(path: Path, entry: str, raw: bytes, target: Path) -> Path:
-    """Compressed checkpoint with other bytes for the indices of a tensor, and checksums that fit."""
+    """Compressed checkpoint with other bytes for a coded entry, and checksums that fit."""
     name, kind = entry.rsplit(":", 1)
     header, data = parts_of(path)
     manifest = manifest_of(path)

@@ -240,8 +240,8 @@ def test_damaged_streams(
     bad = forge_entry(files["coded"], entry, bytes(stream[: len(stream) - cut]), tmp_path / "bad")
     try:
         found = checkpoint.load(bad)
-    except FormatError as error:
-        assert "\n" not in str(error)
+    except FormatError:
+        refused(bad)
         return
     assert not cut
     name = entry.split(":", maxsplit=1)[0]

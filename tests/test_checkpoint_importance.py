@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
+from typer.testing import CliRunner
 
+from solvq.checkpoint import compress
 from solvq.checkpoint._importance import Importance
+from solvq.cli import app
 from solvq.files import FormatError
 
 RNG = np.random.default_rng(0)
@@ -121,6 +125,34 @@ def test_bad_means_are_refused(tmp_path: Path) -> None:
         opened(tmp_path, w__mean=np.ones(2)).mean("w", 3)
     with pytest.raises(FormatError, match="NaN"):
         opened(tmp_path, w__mean=np.array([1.0, np.nan, 0.0])).mean("w", 3)
+
+
+@pytest.mark.parametrize(
+    ("setting", "ending"), [("feedback", ":hessian"), ("correct_bias", ":mean")]
+)
+def test_what_moments_are_for_needs_them(tmp_path: Path, setting: str, ending: str) -> None:
+    """Weights alone do not give feedback or bias correction: that is said, and nothing written."""
+    weights, model, out = tmp_path / "weights.safetensors", tmp_path / "m.npz", tmp_path / "out"
+    opened(tmp_path, w=np.ones((1, 4)))
+    np.savez(model, w=np.ones((3, 4)))
+    with pytest.raises(ValueError, match=f"{setting} needs entries NAME{ending}"):
+        compress(model, out, importance=weights, **{setting: True})
+    assert not out.exists()
+
+
+def test_errors_are_proved_with_their_weights(tmp_path: Path) -> None:
+    """What was weighted is proved again with the same weights, and only so."""
+    weights, model, out = tmp_path / "weights.safetensors", tmp_path / "m.npz", tmp_path / "out"
+    opened(tmp_path, w=RNG.uniform(0.0, 1.0, (32, 40)) ** 4)
+    np.savez(model, w=RNG.standard_normal((32, 40)))
+    written = compress(model, out, importance=weights, n_values=8)
+    arguments = ["inspect", str(out), "--certify", str(model), "--json"]
+    plain = CliRunner().invoke(app, arguments)
+    proved = CliRunner().invoke(app, [*arguments, "--importance", str(weights)])
+    assert json.loads(proved.stdout)["relative_error"] == pytest.approx(written.relative_error)
+    assert json.loads(plain.stdout)["relative_error"] > 1.1 * written.relative_error
+    alone = CliRunner().invoke(app, ["inspect", str(out), "--importance", str(weights)])
+    assert (alone.exit_code, "give both" in alone.stderr) == (2, True)
 
 
 def test_entries_of_another_model_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Layouts, scales, restricted tables, coded indices: restored as documented, figures as measured."""
+"""Layouts, scales, restricted tables, coded indices: restored as documented, told as measured."""
 
 from __future__ import annotations
 

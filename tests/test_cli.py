@@ -119,6 +119,7 @@ def test_methods_are_the_table(model: Path, tmp_path: Path) -> None:
         (["--n-values", "8", "--bits", "3"], ["--n-values and --bits exclude each other"]),
         (["--bits", "17"], ["--bits"]),
         (["--min-size", "-1"], ["min_size is -1"]),
+        (["--entropy", "--size", "1MB", "--scale", "row"], ["scale is 'row'", "budget"]),
         (["--jobs", "0"], ["--jobs"]),
     ],
 )

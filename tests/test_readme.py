@@ -3,12 +3,14 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from checkpoints import write
 from typer.testing import CliRunner
 
+from solvq.checkpoint import RULES
 from solvq.cli import app
 from solvq.scalar import METHODS
 
@@ -35,7 +37,7 @@ def test_commands_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "model.safetensors", {"w": weights})
     lines = [line for block in blocks("sh") for line in block.splitlines()]
     commands = [shlex.split(line) for line in lines if line.startswith("solvq ")]
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         result = CliRunner().invoke(app, command[1:])
         assert result.exit_code == 0, result.output
@@ -77,6 +79,23 @@ def test_vector_docs_run_and_list_the_layers() -> None:
     assert {name for name in dir(solvq.vector) if name.startswith(("soft_", "project_"))} == set(
         named
     )
+
+
+def test_checkpoint_docs_run_and_their_reader_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "checkpoint.md").read_text("utf-8")
+    scope: dict[str, Any] = {}
+    for block in blocks("python", text):
+        exec(block, scope)
+    assert len(scope["restored"]) == 3
+    for name, array in scope["restored"].items():
+        np.testing.assert_array_equal(scope["read"](name), array)
+    assert 0 < scope["error"] < 0.1
+    rules = re.findall(r"^\| `([^`]+)` \| ([\d.]+) \|$", text, re.MULTILINE)
+    assert tuple(rules) == RULES
 
 
 def test_contributing_shows_the_real_file() -> None:

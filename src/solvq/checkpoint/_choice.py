@@ -24,8 +24,8 @@ class Plan:
     """Option of each tensor, and how far the plan is from the best.
 
     ``loss`` is what the plan minimises: the sum of squared errors, weighted by the importance, or,
-    without one, each tensor's over its sum of squares; ``bound`` is the proven least of it (of the
-    bytes, if the error is limited) over all choices among the curves.
+    without one, each tensor's over its sum of squares, times a power of its size; where the error
+    is limited, the bytes. ``bound`` is the proven least of it over all choices among the curves.
     """
 
     options: dict[str, Option]
@@ -151,6 +151,6 @@ def within_file(
     if size <= limit:
         return smallest
     raise ValueError(
-        f"{limit} bytes cannot be reached: the smallest file with these settings has "
-        f"{size + MARGIN}; raise the budget, compress more tensors, or use entropy coding"
+        f"the budget cannot be met: the smallest file with these settings has {size + MARGIN} "
+        "bytes; raise it, compress more tensors, or use entropy coding"
     )

@@ -11,7 +11,7 @@ from typing import Any
 from solvq.checkpoint._carry import check_output, output
 from solvq.checkpoint._choice import Plan
 from solvq.checkpoint._container import SafetensorsWriter
-from solvq.checkpoint._importance import Importance
+from solvq.checkpoint._importance import HESSIAN, MEAN, Importance
 from solvq.checkpoint._job import Job, Progress
 from solvq.checkpoint._plan import Settings
 from solvq.checkpoint._planner import Planner
@@ -43,6 +43,14 @@ def _opened(
         weights.check(source.entries)
     elif chosen.feedback or chosen.correct_bias:
         raise ValueError("feedback and correct_bias need the importance of the model: give it")
+    needed = {"feedback": HESSIAN} if chosen.feedback else {}
+    needed |= {"correct_bias": MEAN} if chosen.correct_bias else {}
+    for setting, ending in needed.items():
+        if weights is not None and not weights.has(ending):
+            raise ValueError(
+                f"{setting} needs entries NAME{ending}, and {weights.path} has none: collect them "
+                "with kind 'hessian'"
+            )
     return Job(source, chosen, weights, skip, n_jobs)
 
 
@@ -73,12 +81,22 @@ def plan(
     return planner.report(planner.plan(1.0), time.perf_counter() - started)
 
 
+def _planned(planner: Planner, aim: float, other: Plan | None) -> Plan:
+    """Plan for a share of the budget, or another one if there is none."""
+    try:
+        return planner.plan(aim)
+    except ValueError:
+        if other is None:
+            raise
+        return other
+
+
 def _written(job: Job, target: Path, started: float, progress: Progress | None) -> None:
     """Write files until one keeps to the budget."""
     planner, aim = Planner(job, progress), 1.0
     wide: Plan | None = None  # one that keeps to the budget, but wastes some of it
     for turn in range(ROUNDS):
-        chosen = planner.plan(aim) if wide is None or turn < ROUNDS - 1 else wide
+        chosen = wide if wide and turn == ROUNDS - 1 else _planned(planner, aim, wide)
         recipes = chosen.recipes or job.recipes
         with SafetensorsWriter(target, reserved(job, recipes)) as writer:
             found = write_tensors(writer, job, recipes, progress)

@@ -18,6 +18,7 @@ from solvq.checkpoint._container import Entry, SafetensorsWriter, by_alignment, 
 from solvq.checkpoint._onnx import write_onnx
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._restore import Compressed
+from solvq.checkpoint._source import READERS
 from solvq.checkpoint._source_folder import companions_of
 from solvq.files import FormatError, replacing
 
@@ -120,8 +121,9 @@ def decompress(
     opened, target = Path(src), Path(dst)
     source = Compressed(opened)
     write = WRITERS.get(target.suffix.lower(), write_safetensors)
-    if not is_folder(opened, target) and target.suffix.lower() not in FILES:
-        raise FormatError(f"{target}: give a name with one of {', '.join(FILES)}")
+    unwritten = set(READERS) - set(WRITERS)
+    if not is_folder(opened, target) and target.suffix.lower() in unwritten:
+        raise FormatError(f"{target}: cannot be written; give a name in {', '.join(WRITERS)}")
     check_output(opened, target, force)
     report = source.report()
     companions = companions_of(opened) if opened.is_dir() else ()

@@ -136,7 +136,7 @@ def _padded(numbers: NDArray[Any], dtype: str) -> NDArray[Any]:
     return np.concatenate([flat, np.repeat(flat[-1:], filled(flat.size, dtype) - flat.size)])
 
 
-def _coded(
+def coded_indices(
     indices: NDArray[Any], n_values: int, n_rows: int, jobs: int | None
 ) -> NDArray[np.uint8]:
     """Stream of indices; rows of different spread have frequencies of their own."""
@@ -192,7 +192,7 @@ def encode(tensor: Tensor, recipe: Recipe, settings: Settings, jobs: int | None)
     if scheme.scales is not None:
         parts.append(_padded(scales, scheme.scale_dtype))
     if settings.entropy:
-        parts.append(_coded(choice.indices, scheme.n_values, array.shape[0], jobs))
+        parts.append(coded_indices(choice.indices, scheme.n_values, array.shape[0], jobs))
         scheme = replace(scheme, coded=parts[-1].size)
     else:
         parts.append(pack(choice.indices, index_width(scheme.n_values)))

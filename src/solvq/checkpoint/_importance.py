@@ -41,6 +41,10 @@ class Importance:
         if not self._source.entries:
             raise FormatError(f"{path}: holds no weights")
 
+    def has(self, ending: str) -> bool:
+        """Whether there is an entry, of whatever tensor, with such an ending."""
+        return any(entry.endswith(ending) for entry in self._source.entries)
+
     def check(self, names: Iterable[str]) -> None:
         """Refuse entries that are about none of the tensors of a checkpoint."""
         known = set(names)

@@ -158,6 +158,11 @@ class Settings:
             raise ValueError("layout is 'auto'; it needs a budget, and chooses the scales too")
         if self.entropy and self.layout not in ("tensor", AUTO):
             raise ValueError(f"layout is {self.layout!r}; entropy coding has a table per tensor")
+        if self.entropy and self.scale and budget is not None:
+            raise ValueError(
+                f"scale is {self.scale!r}; entropy coding within a budget chooses the scales: "
+                "leave it out"
+            )
         if self.method != "optimal" and (self.entropy or self.values in RESTRICTED):
             raise ValueError(
                 f"method is {self.method!r}; entropy and restricted values have their own: leave "

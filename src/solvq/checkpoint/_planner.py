@@ -8,14 +8,17 @@ from dataclasses import asdict, replace
 from solvq.checkpoint._choice import Plan, within_bytes, within_error, within_file
 from solvq.checkpoint._encode import weighted_squares
 from solvq.checkpoint._job import Job, Progress, counted
-from solvq.checkpoint._options import About, Candidates, Fixed, Priced, fixed_options
+from solvq.checkpoint._options import About, Candidates, Fixed, fixed_options
+from solvq.checkpoint._priced import Priced
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._rules import least_bits
 from solvq.checkpoint._schema import Description, Manifest
-from solvq.checkpoint._write import reserved
+from solvq.checkpoint._write import Kept, kept, reserved
 
 SPARE = 1.01  # by how much a planned manifest may be shorter than the one written, and
 BYTES = 64  # bytes more
+SHARE = 0.25  # power of the number of weights that a tensor's relative error counts with: at 0 all
+# tensors count alike, at 1 all weights; chosen on the models of ``python -m bench compression``
 SAFE = 0.9992  # by which the next plan aims lower than the last
 
 
@@ -33,23 +36,29 @@ class Planner:
         self.job = job
         self.budget = job.settings.budget
         self.found: dict[str, Candidates] = {}
-        self._extra = 0
+        self._extra, self._measured = 0, False
+        self._kept: dict[str, int] = {}
         if self.budget is None:
             return
         results = job.in_order(list(job.entries), self._candidates)
         for name, result in counted(results, job.entries, progress):
-            if isinstance(result, str):
-                job.kept[name] = result
+            if isinstance(result, Kept):
+                job.kept[name] = result.reason
+                self._kept[name] = result.nbytes(job.entries[name])
             else:
                 self.found[name] = result
 
-    def _candidates(self, name: str) -> Candidates | str:
-        """Options of a tensor, or why it is kept."""
-        if name in self.job.kept:
-            return self.job.kept[name]
-        found = self.job.attempt(name, lambda: self._options(name))
+    def _candidates(self, name: str) -> Candidates | Kept:
+        """Options of a tensor, or how it is kept."""
+        found: Candidates | str = self.job.kept.get(name, "")
+        if name not in self.job.kept:
+            found = self.job.attempt(name, lambda: self._options(name))
+        result = found if isinstance(found, Candidates) and found.options else None
+        if result is None:
+            reason = found if isinstance(found, str) else "would not shrink"
+            return kept(self.job, name, reason)
         self.job.source.release(name)
-        return found if isinstance(found, str) or found.options else "would not shrink"
+        return result
 
     def _options(self, name: str) -> Candidates:
         """Options of a tensor that is to be compressed, those that save bytes."""
@@ -57,7 +66,7 @@ class Planner:
         tensor = job.tensor(name)
         energy = weighted_squares(tensor.array.reshape(-1), tensor.weight)
         relative = job.importance is None and self.budget is not None and self.budget.in_bytes
-        scale = 1.0 / energy if relative and energy else 1.0
+        scale = tensor.array.size**SHARE / energy if relative and energy else 1.0
         least = least_bits(name, settings.rules) * tensor.array.size / 8.0
         about = About(energy, scale, least)
         if settings.entropy:
@@ -72,6 +81,25 @@ class Planner:
         ValueError
             If the budget cannot be met.
         """
+        plan = self._best(aim)
+        if self.job.settings.entropy and not self._measured:
+            self._measure(plan)
+            plan = self._best(aim)
+        return plan
+
+    def _measure(self, plan: Plan) -> None:
+        """Learn what the coded indices of a plan take."""
+        job = self.job
+
+        def work(name: str) -> None:
+            self.found[name].measure(job.tensor(name), plan.options[name], job.n_jobs)
+            job.source.release(name)
+
+        for _ in job.in_order(list(plan.options), work):
+            self._measured = True
+
+    def _best(self, aim: float) -> Plan:
+        """Best plan for what is known."""
         budget, job = self.budget, self.job
         if budget is None:
             return Plan({})
@@ -110,19 +138,21 @@ class Planner:
     def _beside(self, plan: Plan) -> int:
         """Most bytes of a file of the plan beside its compressed tensors."""
         job = self.job
-        kept = sum(e.nbytes for name, e in job.entries.items() if name not in plan.options)
-        kept += len(job.source.skeleton or b"")
+        beside = sum(self._kept.values()) + len(job.source.skeleton or b"")
         packed = self.manifest(self._described(plan), plan, 0.123456789012).packed()
         expected = int(SPARE * packed.size) + BYTES + self._extra
-        return 8 + reserved(job, plan.recipes) + kept + expected
+        return 8 + reserved(job, plan.recipes) + beside + expected
 
     def learn(self, plan: Plan, found: dict[str, Description], nbytes: int) -> None:
         """Expect what a file of a plan took in fact."""
+        tensors = 0
         for name, option in plan.options.items():
-            scheme = found[name].scheme
-            if scheme is not None and option.scheme.coded and scheme.coded:
-                self.found[name].correct(scheme.coded / option.scheme.coded)
-        tensors = sum(found[name].stored_bytes for name in plan.options)
+            scheme, coded = found[name].scheme, option.scheme.coded
+            if scheme is None or not coded:
+                tensors += option.nbytes
+                continue
+            tensors += scheme.nbytes
+            self.found[name].learn(option, scheme.nbytes - option.nbytes + coded)
         self._extra += nbytes - tensors - self._beside(plan)
 
     def manifest(self, found: dict[str, Description], plan: Plan, seconds: float) -> Manifest:
@@ -137,24 +167,27 @@ class Planner:
         """Share of the budget that a file of ``nbytes`` uses; above 1 if it breaks it."""
         budget = self.budget
         compressed = [one for one in found.values() if one.scheme is not None]
-        if budget is None or not compressed:
-            return 0.0 if budget is None or budget.size is None else nbytes / budget.size
+        if budget is None:
+            return 0.0
+        if budget.in_bytes and budget.avg_bits is None:
+            return nbytes / (budget.size or self.job.source.nbytes / (budget.ratio or 1.0))
+        if not compressed:
+            return 0.0
         if budget.max_tensor_error is not None:
             return max(one.relative_error for one in compressed) / budget.max_tensor_error
         if budget.max_error is not None:
             energy = sum(one.energy for one in compressed)
             error = sum(one.relative_error * one.energy for one in compressed)
             return error / (budget.max_error * energy) if energy else 0.0
-        if budget.avg_bits is not None:
-            bits = 8.0 * sum(one.scheme.nbytes for one in compressed if one.scheme)
-            return bits / (budget.avg_bits * sum(one.size for one in compressed))
-        limit = budget.size or self.job.source.nbytes / (budget.ratio or 1.0)
-        return nbytes / limit
+        bits = 8.0 * sum(one.scheme.nbytes for one in compressed if one.scheme)
+        return bits / ((budget.avg_bits or 0.0) * sum(one.size for one in compressed))
 
     def next_aim(self, aim: float, used: float, plan: Plan) -> float:
         """Share of the budget to plan for next, now that it has been learnt what tensors take."""
-        if self.budget is None or self.budget.in_bytes:
-            return aim * SAFE / max(1.0, used)
+        budget = self.budget
+        if budget is None or budget.in_bytes:
+            learnt = self.job.settings.entropy or budget is None or budget.avg_bits is None
+            return aim * SAFE / (1.0 if learnt else max(1.0, used))
         if used > 1.0:  # an aim above what was planned for would lead to the same plan
             aim = min(aim, self.used(self._described(plan), 0))
         return aim * SAFE / used

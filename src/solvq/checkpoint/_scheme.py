@@ -30,8 +30,9 @@ class Scheme:
     """What is stored of a tensor.
 
     A weight is ``tables[t, index] * scales[s]``, where ``t`` and ``s`` are the blocks of the two
-    layouts that it lies in; without scales, the entry itself. The product is exact in the float
-    that it is computed in (float32, or float64 for float64 tensors) and then rounded once.
+    layouts that it lies in; without scales, the entry itself. The product is computed in float32
+    (float64 for float64 tensors), exactly where entry and scale have at most 16 bits, and then
+    rounded once.
 
     Parameters
     ----------

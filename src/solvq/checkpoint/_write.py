@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from solvq.checkpoint._container import (
     NAMES,
     NUMPY_DTYPES,
+    Entry,
     SafetensorsWriter,
     by_alignment,
     header_size,
@@ -34,8 +35,12 @@ class Kept(NamedTuple):
     reason: str
     stream: NDArray[np.uint8] | None = None
 
+    def nbytes(self, entry: Entry) -> int:
+        """Bytes that it takes."""
+        return entry.nbytes if self.stream is None else self.stream.size
 
-def _kept(job: Job, name: str, reason: str) -> Kept:
+
+def kept(job: Job, name: str, reason: str) -> Kept:
     """A tensor that is kept, coded without loss if that was asked for and pays."""
     entry = job.entries[name]
     wanted = job.settings.entropy or job.settings.lossless
@@ -50,7 +55,7 @@ def results(job: Job, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Enco
 
     def work(name: str) -> Encoded | Kept:
         if name not in recipes:
-            return _kept(job, name, job.kept[name])
+            return kept(job, name, job.kept[name])
 
         def compressed() -> Encoded:
             return encode(job.tensor(name), recipes[name], job.settings, job.n_jobs)
@@ -58,9 +63,9 @@ def results(job: Job, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Enco
         found = job.attempt(name, compressed)
         job.source.release(name)
         if isinstance(found, str):
-            return _kept(job, name, found)
+            return kept(job, name, found)
         if sum(part.nbytes for part in found.parts) >= job.entries[name].nbytes:
-            return _kept(job, name, "would not shrink")
+            return kept(job, name, "would not shrink")
         return found
 
     return job.in_order(list(job.entries), work)

@@ -35,10 +35,30 @@ class Inspect(Command):
             show_default=False,
         ),
     ] = None
+    importance: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="With --certify: the weights of the errors that it was made with.",
+            show_default=False,
+        ),
+    ] = None
     as_json: AsJson = False
+
+    def __post_init__(self) -> None:
+        """Refuse weights of errors that are not computed."""
+        if self.importance is not None and self.certify is None:
+            raise typer.BadParameter("--importance weighs what --certify proves; give both")
 
     def run(self, progress: Progress | None) -> Tensors:
         """Read the report, or prove it again."""
         from solvq.checkpoint import inspect
 
-        return Tensors(inspect(self.source, original=self.certify, progress=progress))
+        return Tensors(
+            inspect(
+                self.source,
+                original=self.certify,
+                importance=self.importance,
+                progress=progress,
+            )
+        )
