@@ -11,11 +11,12 @@ from pathlib import Path
 from solvq.files import FormatError, check_target
 
 WEIGHTS = "model.safetensors"
+FILES = (".safetensors", ".npz", ".onnx")  # what is written by these names is a file
 
 
 def is_folder(source: Path, target: Path) -> bool:
     """Whether a model becomes a folder: if it is one, and the output is not named as a file."""
-    return source.is_dir() and target.suffix != ".safetensors"
+    return source.is_dir() and target.suffix.lower() not in FILES
 
 
 def check_output(source: Path, target: Path, force: bool) -> None:

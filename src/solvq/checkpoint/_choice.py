@@ -151,6 +151,6 @@ def within_file(
     if size <= limit:
         return smallest
     raise ValueError(
-        f"{limit} bytes cannot be reached: the smallest file with these settings has "
-        f"{size + MARGIN}; raise the budget, compress more tensors, or use entropy coding"
+        f"the budget cannot be met: the smallest file with these settings has {size + MARGIN} "
+        "bytes; raise it, compress more tensors, or use entropy coding"
     )

@@ -81,12 +81,22 @@ def plan(
     return planner.report(planner.plan(1.0), time.perf_counter() - started)
 
 
+def _planned(planner: Planner, aim: float, other: Plan | None) -> Plan:
+    """Plan for a share of the budget, or another one if there is none."""
+    try:
+        return planner.plan(aim)
+    except ValueError:
+        if other is None:
+            raise
+        return other
+
+
 def _written(job: Job, target: Path, started: float, progress: Progress | None) -> None:
     """Write files until one keeps to the budget."""
     planner, aim = Planner(job, progress), 1.0
     wide: Plan | None = None  # one that keeps to the budget, but wastes some of it
     for turn in range(ROUNDS):
-        chosen = planner.plan(aim) if wide is None or turn < ROUNDS - 1 else wide
+        chosen = wide if wide and turn == ROUNDS - 1 else _planned(planner, aim, wide)
         recipes = chosen.recipes or job.recipes
         with SafetensorsWriter(target, reserved(job, recipes)) as writer:
             found = write_tensors(writer, job, recipes, progress)

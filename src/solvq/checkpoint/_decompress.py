@@ -13,7 +13,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._carry import check_output, is_folder, output
+from solvq.checkpoint._carry import FILES, check_output, is_folder, output
 from solvq.checkpoint._container import Entry, SafetensorsWriter, by_alignment, header_size, late
 from solvq.checkpoint._onnx import write_onnx
 from solvq.checkpoint._report import Report
@@ -78,7 +78,7 @@ def _write_onnx(source: Compressed, target: Path, counter: Counter) -> None:
     write_onnx(source.skeleton, array, target, force=True)
 
 
-WRITERS = {".safetensors": write_safetensors, ".npz": _write_npz, ".onnx": _write_onnx}
+WRITERS = dict(zip(FILES, (write_safetensors, _write_npz, _write_onnx), strict=True))
 
 
 def decompress(

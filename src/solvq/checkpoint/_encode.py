@@ -17,9 +17,10 @@ from solvq.checkpoint._pack import gather, index_width, pack, table_error
 from solvq.checkpoint._plan import RESTRICTED, Recipe, Settings
 from solvq.checkpoint._scales import (
     balancing,
+    block_scales,
     divided,
-    first_scales,
     fitted_scales,
+    held,
     stored_scales,
     wide,
 )
@@ -82,18 +83,20 @@ def entry_dtypes(own: str, scale: str, settings: Settings) -> tuple[str, str]:
 
 def _scaled(
     flat: NDArray[Any], weight: Weight, layouts: tuple[Layout, Layout], find: Finder, dtypes: Any
-) -> tuple[Solved, Float64]:
-    """Tables and scales in turn: each is the best for the other."""
+) -> tuple[Solved, Float64, str]:
+    """Tables and scales in turn, each the best for the other; and the dtype of the scales."""
     tables, blocks = layouts
     values, scale_dtype = dtypes
     x = wide(flat)
-    scales = first_scales(x, blocks, values, scale_dtype)
+    scales = block_scales(x, blocks, values)
+    scale_dtype = held(scales, scale_dtype)
+    scales = stored_scales(scales, scale_dtype)
     for _ in range(ROUNDS):
         solved = solve(*divided(x, weight, scales, blocks), tables, find)
         q = np.empty(x.size, x.dtype)
         gather(solved.tables.astype(x.dtype), solved.indices, tables, q)
         scales = stored_scales(fitted_scales(x, weight, q, scales, blocks), scale_dtype)
-    return solve(*divided(x, weight, scales, blocks), tables, find), scales
+    return solve(*divided(x, weight, scales, blocks), tables, find), scales, scale_dtype
 
 
 def _balanced(
@@ -125,7 +128,7 @@ def _solved(
     if settings.entropy and weight is not None:
         solved, scales = _balanced(flat, weight, (tables, blocks), find, dtype)
     else:
-        solved, scales = _scaled(flat, weight, (tables, blocks), find, (wanted, dtype))
+        solved, scales, dtype = _scaled(flat, weight, (tables, blocks), find, (wanted, dtype))
     return solved, scales, Scheme(tables, solved.tables.shape[1], wanted, blocks, dtype)
 
 
@@ -216,8 +219,10 @@ def proved(
     scheme = found.scheme
     if scheme is None:
         return 0.0
-    price = ("entropy", {"alpha": found.price}) if scheme.coded is not None else ("optimal", {})
-    find = Finder(scheme.n_values, *price, jobs)
+    method, parameters = "optimal" if scheme.coded is None else "entropy", {}
+    if found.price:
+        parameters = {"alpha": found.price}
+    find = Finder(scheme.n_values, method, parameters, jobs)
     if scheme.scales is None:
         return solve(flat, weight, scheme.tables, find).bound
     used = scales[: scheme.scales.blocks].astype(np.float64)

@@ -145,11 +145,14 @@ class Planner:
 
     def learn(self, plan: Plan, found: dict[str, Description], nbytes: int) -> None:
         """Expect what a file of a plan took in fact."""
+        tensors = 0
         for name, option in plan.options.items():
-            scheme = found[name].scheme
-            if scheme is not None and scheme.coded is not None:
-                self.found[name].learn(option, scheme.coded)
-        tensors = sum(found[name].stored_bytes for name in plan.options)
+            scheme, coded = found[name].scheme, option.scheme.coded
+            if scheme is None or not coded:
+                tensors += option.nbytes
+                continue
+            tensors += scheme.nbytes
+            self.found[name].learn(option, scheme.nbytes - option.nbytes + coded)
         self._extra += nbytes - tensors - self._beside(plan)
 
     def manifest(self, found: dict[str, Description], plan: Plan, seconds: float) -> Manifest:
@@ -164,24 +167,27 @@ class Planner:
         """Share of the budget that a file of ``nbytes`` uses; above 1 if it breaks it."""
         budget = self.budget
         compressed = [one for one in found.values() if one.scheme is not None]
-        if budget is None or not compressed:
-            return 0.0 if budget is None or budget.size is None else nbytes / budget.size
+        if budget is None:
+            return 0.0
+        if budget.in_bytes and budget.avg_bits is None:
+            return nbytes / (budget.size or self.job.source.nbytes / (budget.ratio or 1.0))
+        if not compressed:
+            return 0.0
         if budget.max_tensor_error is not None:
             return max(one.relative_error for one in compressed) / budget.max_tensor_error
         if budget.max_error is not None:
             energy = sum(one.energy for one in compressed)
             error = sum(one.relative_error * one.energy for one in compressed)
             return error / (budget.max_error * energy) if energy else 0.0
-        if budget.avg_bits is not None:
-            bits = 8.0 * sum(one.scheme.nbytes for one in compressed if one.scheme)
-            return bits / (budget.avg_bits * sum(one.size for one in compressed))
-        limit = budget.size or self.job.source.nbytes / (budget.ratio or 1.0)
-        return nbytes / limit
+        bits = 8.0 * sum(one.scheme.nbytes for one in compressed if one.scheme)
+        return bits / ((budget.avg_bits or 0.0) * sum(one.size for one in compressed))
 
     def next_aim(self, aim: float, used: float, plan: Plan) -> float:
         """Share of the budget to plan for next, now that it has been learnt what tensors take."""
-        if self.budget is None or self.budget.in_bytes:
-            return aim * SAFE / max(1.0, used)
+        budget = self.budget
+        if budget is None or budget.in_bytes:
+            learnt = self.job.settings.entropy or budget is None or budget.avg_bits is None
+            return aim * SAFE / (1.0 if learnt else max(1.0, used))
         if used > 1.0:  # an aim above what was planned for would lead to the same plan
             aim = min(aim, self.used(self._described(plan), 0))
         return aim * SAFE / used

@@ -40,7 +40,8 @@ class Compressed:
         if MANIFEST not in self._reader.entries:
             raise FormatError(f"{path}: has lost its description {MANIFEST!r}")
         packed = np.asarray(self._reader.raw(MANIFEST))
-        self.manifest = read_manifest(path, self._reader.metadata, packed)
+        entries = self._reader.entries
+        self.manifest = read_manifest(path, self._reader.metadata, packed, entries)
         self.metadata = {k: v for k, v in self._reader.metadata.items() if k != KEY}
         expected: Stored = {}
         for name, description in self.manifest.tensors.items():
@@ -50,7 +51,7 @@ class Compressed:
             expected |= stored
         if self.manifest.skeleton is not None:
             expected[SKELETON] = ("U8", (self.manifest.skeleton[0],))
-        found = {name: e[:2] for name, e in self._reader.entries.items() if name != MANIFEST}
+        found = {name: e[:2] for name, e in entries.items() if name != MANIFEST}
         if expected != found:
             odd = sorted({k for k in expected | found if expected.get(k) != found.get(k)})
             raise FormatError(f"{path}: entries do not fit the description {odd[:1]}")

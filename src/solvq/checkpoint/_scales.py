@@ -69,12 +69,24 @@ def stored_scales(scales: Float64, dtype: str) -> Float64:
     return np.clip(scales, smallest, largest).astype(kind).astype(np.float64)
 
 
-def first_scales(flat: NDArray[Any], layout: Layout, values: str, dtype: str) -> Float64:
+def block_scales(flat: NDArray[Any], layout: Layout, values: str) -> Float64:
     """Scales that bring the largest weight of each block to the peak of the tables."""
     found = np.empty(layout.blocks)
     _largest(flat, layout, found)
     found[found == 0.0] = 1.0
-    return stored_scales(found / PEAKS.get(values, 1.0), dtype)
+    return found / PEAKS.get(values, 1.0)
+
+
+def first_scales(flat: NDArray[Any], layout: Layout, values: str, dtype: str) -> Float64:
+    """Those of `block_scales` in the dtype that `held` gives for them."""
+    found = block_scales(flat, layout, values)
+    return stored_scales(found, held(found, dtype))
+
+
+def held(scales: Float64, dtype: str) -> str:
+    """Dtype of scales: bfloat16, of the same size, where float16 holds none of the largest."""
+    largest = float(scales.max())
+    return "BF16" if dtype == "F16" and not 2.0**-14 <= largest <= 65504.0 else dtype
 
 
 def fitted_scales(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -30,7 +31,8 @@ from solvq.files import FormatError
 VERSION = 2
 DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 KEY, MANIFEST, SKELETON = "solvq", "solvq:manifest", "solvq:skeleton"
-LARGEST = 1 << 30  # bytes of a manifest
+LARGEST = 1 << 22  # bytes of a manifest, and of the description of an entry beside its name
+ENTRY = 1 << 10
 DIGITS = ".12g"  # of its figures
 FIGURES = ("price", "relative_error", "lower_bound", "energy")
 
@@ -181,11 +183,12 @@ def signature(packed: NDArray[np.uint8]) -> str:
     return f"{VERSION} {zlib.crc32(packed.tobytes()):08x}"
 
 
-def _inflated(packed: NDArray[np.uint8]) -> Any:
-    """JSON value of a manifest, of which the size is limited."""
+def _inflated(packed: NDArray[np.uint8], names: Iterable[str]) -> Any:
+    """JSON value of the manifest of entries of some names, which limit its size."""
     stream = zlib.decompressobj()
-    text = stream.decompress(packed.tobytes(), LARGEST)
-    if stream.unconsumed_tail or not stream.eof:
+    limit = LARGEST + sum(ENTRY + 6 * len(name) for name in names)
+    text = stream.decompress(packed.tobytes(), limit)
+    if stream.unconsumed_tail or stream.unused_data or not stream.eof:
         raise ValueError("is cut off, or too long")
     return json.loads(text)
 
@@ -202,8 +205,10 @@ def check_version(path: Any, metadata: dict[str, str]) -> None:
         )
 
 
-def read_manifest(path: Any, metadata: dict[str, str], packed: NDArray[np.uint8]) -> Manifest:
-    """Manifest of a compressed checkpoint.
+def read_manifest(
+    path: Any, metadata: dict[str, str], packed: NDArray[np.uint8], names: Iterable[str]
+) -> Manifest:
+    """Manifest of a compressed checkpoint with entries of some names.
 
     Raises
     ------
@@ -213,9 +218,11 @@ def read_manifest(path: Any, metadata: dict[str, str], packed: NDArray[np.uint8]
     try:
         if metadata[KEY] != signature(packed):
             raise ValueError("checksum differs")
-        raw = _inflated(packed)
+        raw = _inflated(packed, names)
         tensors = {str(name): _description(item) for name, item in raw["tensors"].items()}
         plan = {str(name): float(value) for name, value in raw["plan"].items()}
+        if set(plan) not in (set(), {"loss", "bound"}):
+            raise ValueError("plan is out of range")
         notes = tuple(str(note) for note in raw["notes"])
         skeleton = None
         if raw["skeleton"] is not None:

@@ -84,7 +84,10 @@ class Scheme:
         if not known or not 1 <= self.n_values <= MAX_VALUES or (self.coded or 0) < 0:
             raise ValueError("scheme is out of range")
         for layout in (self.tables, self.scales):
-            if layout is not None and (min(layout) < 1 or layout.size != size):
+            if layout is None:
+                continue
+            inside = layout.height <= layout.rows and layout.width <= layout.columns
+            if min(layout) < 1 or layout.size != size or not inside:
                 raise ValueError("layout does not cover the tensor")
 
     def restore(
