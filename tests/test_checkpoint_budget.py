@@ -50,9 +50,7 @@ MODELS = {"uneven": uneven, "mixed": mixed, "single": single}
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A file of each model."""
     folder = tmp_path_factory.mktemp("models")
-    return {
-        name: write(folder / f"{name}.safetensors", make()) for name, make in MODELS.items()
-    }
+    return {name: write(folder / f"{name}.safetensors", make()) for name, make in MODELS.items()}
 
 
 def smallest(model: Path, **settings: Any) -> int:
@@ -101,12 +99,12 @@ def test_no_file_is_larger_than_its_budget(
 
 
 @pytest.mark.parametrize("entropy", [False, True])
-def test_a_larger_budget_than_needed(models: dict[str, Path], tmp_path: Path, entropy: bool) -> None:
+def test_a_larger_budget_than_needed(
+    models: dict[str, Path], tmp_path: Path, entropy: bool
+) -> None:
     """Nothing is wasted on it: no file is larger than the original."""
     model = models["uneven"]
-    report = checkpoint.compress(
-        model, tmp_path / "out.safetensors", size=10**9, entropy=entropy
-    )
+    report = checkpoint.compress(model, tmp_path / "out.safetensors", size=10**9, entropy=entropy)
     assert report.nbytes_after < model.stat().st_size
     assert report.relative_error < 1e-4
 

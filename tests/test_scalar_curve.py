@@ -17,6 +17,15 @@ from solvq.scalar._curve import Curve
 from solvq.scalar._graded import fitted, graded, moved, points, refined
 from solvq.scalar._kernels import workspace
 from solvq.scalar._partition import group_means
+from solvq.scalar._tolerance import (
+    cell_sums,
+    frames,
+    merged,
+    proportioned,
+    proved,
+    settled,
+    spread,
+)
 
 LARGE = 2_000 if INTERPRETED else 30_000  # points, enough for the counts below to be refined
 GOOD = np.array([1.0, 2.0, 3.0, 4.0])
@@ -149,7 +158,8 @@ def test_sums_of_blocks(family: str) -> None:
         breaks = np.array([0, *inner, x.size], np.int32)
         means, loss = fitted(points(x, w), breaks)
         expected, least = group_means(x, w, breaks)
-        assert np.allclose(means, expected, rtol=1e-13, atol=1e-300)
+        slack = 1e-14 * np.abs(x).max()  # a mean near zero of far points has no more digits
+        assert np.allclose(means, expected, rtol=1e-13, atol=slack)
         assert loss == pytest.approx(least, rel=1e-12, abs=1e-300)
 
 
@@ -175,6 +185,77 @@ def test_bound_of_few_nodes_is_tight() -> None:
     assert size < x.size / 2
     assert np.array_equal(found, breaks)
     assert bound == pytest.approx(curve.distortion[0] * x.size, rel=1e-10)
+
+
+def cuts(size: int) -> Any:
+    """Nodes with no, few and many points between, within blocks and across."""
+    inner = [1, 2, 7, 30, 31, 32, 40, 63, 64, 65, 200]
+    return np.unique([0, *(c for c in inner if c < size), size - 1]).astype(np.int32)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_cells_from_running_sums(family: str) -> None:
+    """Weight and moments of cells are those of their points, to a share of the squared width."""
+    x, w = FAMILIES[family](np.random.default_rng(6), 500)
+    nodes = cuts(x.size)
+    for first, last in ((nodes[:-1], nodes[1:]), (nodes[:-1], nodes[:-1])):
+        found = cell_sums(frames(points(x, w)), first, last)
+        for i, j, row in zip(first, last, found.T, strict=True):
+            d, mass = x[i:j] - x[i], w[i:j]
+            wide = float(d[-1]) if d.size else 0.0
+            assert row[0] == pytest.approx(mass.sum(), rel=1e-8)
+            assert row[1] == pytest.approx(mass @ d, rel=1e-9, abs=1e-7 * mass.sum() * wide)
+            assert row[2] == pytest.approx(mass @ d**2, rel=1e-9, abs=1e-7 * mass.sum() * wide**2)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_spread_and_merged_cells(family: str) -> None:
+    """What is spread is what is moved point by point; merged cells keep mass and mean."""
+    x, w = FAMILIES[family](np.random.default_rng(7), 500)
+    data, nodes = points(x, w), cuts(x.size)
+    xs, ws, grown = spread(frames(data), nodes)
+    expected, masses, least = moved(data, nodes)
+    slack = 1e-6 * oracles.interval_cost(x, w)
+    assert np.array_equal(xs, expected)
+    assert np.allclose(ws, masses, rtol=1e-6, atol=1e-7 * masses.max())
+    assert least * (1.0 - 1e-12) <= grown <= least + slack
+    means, sums = merged(frames(data), nodes)
+    for c, (i, j) in enumerate(zip(nodes, [*nodes[1:], x.size], strict=True)):
+        assert sums[c] == pytest.approx(w[i:j].sum(), rel=1e-8)
+        assert means[c] == pytest.approx(np.average(x[i:j], weights=w[i:j]), rel=1e-7, abs=slack)
+
+
+def test_proportioned_nodes() -> None:
+    """All points without distances; else the points beside each break, alike in all clusters."""
+    breaks = np.array([0, 1, 3, 1003, 3003], np.int32)
+    assert np.array_equal(proportioned(breaks, 0.0, 0.0), np.arange(3003))
+    nodes = proportioned(breaks, 0.1, 0.002)
+    assert np.all(np.diff(nodes) > 0)
+    assert set(breaks[:-1]) | set(breaks[1:] - 1) <= set(nodes)
+    third, fourth = (
+        np.count_nonzero((a <= nodes) & (nodes < b)) for a, b in ((3, 1003), (1003, 3003))
+    )
+    assert 50 < third <= fourth < 150
+
+
+@pytest.mark.parametrize("shift", [0.0, 1e8])
+def test_few_cells_bracket_the_optimum(shift: float) -> None:
+    """From breaks nearby, partition and bound come close to the optimum from both sides."""
+    rng = np.random.default_rng(8)
+    x, w = np.sort(rng.normal(size=LARGE)) + shift, rng.integers(1, 5, LARGE).astype(np.float64)
+    problem = solvq.rate_distortion(x, [7, 8, 9], w)
+    least = problem.distortion * w.sum()
+    frame, work = frames(points(x, w)), workspace(x.size)
+    edges = problem.codebooks[1][:-1] + 0.5 * np.diff(problem.codebooks[1])
+    right = np.array([0, *np.searchsorted(x, edges), x.size], np.int32)
+    away = right + np.array([0, *rng.integers(-20, 20, 7), 0], np.int32)
+    price = 0.5 * (least[0] - least[2])
+    breaks, loss = settled(frame, away, 8, price, (0.1, 0.002), work)
+    assert breaks.size == 9
+    assert least[1] * (1.0 - 1e-9) <= loss <= least[1] * (1.0 + 1e-3)
+    found, bound = proved(frame, right, 8, price, (0.04, 4e-4), work)
+    assert found.size == 9
+    assert least[1] * (1.0 - 1e-4) <= bound <= least[1] * (1.0 + 1e-12)
 
 
 def test_degenerate_data() -> None:

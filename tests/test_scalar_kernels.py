@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import FAMILIES, INTERPRETED, points
 
-from solvq.scalar._kernels import probe, traced, workspace
+from solvq.scalar._kernels import workspace
 from solvq.scalar._partition import _splice, group_means, partition, solve
+from solvq.scalar._probe import probe, traced
 
 LONG = 60 if INTERPRETED else 300  # long enough for the vectorised scan of rows
 SHORT = 9 if INTERPRETED else 14

@@ -136,6 +136,20 @@ def test_rows_at_the_ends_of_float64() -> None:
                 np.testing.assert_array_equal(found, oracles.nearest_exactly(row, codebook))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [1, 4, 5, 32, 33, 90])
+def test_cells_at_their_edges(dtype: Any, size: int) -> None:
+    """A number at an edge is below it, in single precision too, for few edges and for many."""
+    edges = np.sort(np.random.default_rng(size).normal(size=size))
+    edges[0] = -1e-60  # rounds to zero
+    edges = np.sort(edges)
+    near = edges.astype(dtype)
+    x = np.concatenate([near, np.nextafter(near, dtype(9)), np.nextafter(near, dtype(-9))])[None]
+    indices = np.empty(x.shape, np.uint8)
+    assign_rows(x, np.empty((0, 0)), np.zeros((1, size + 1)), edges[None], indices)
+    assert np.array_equal(indices[0], np.searchsorted(edges, x[0].astype(np.float64), side="left"))
+
+
 @pytest.mark.parametrize("columns", [1, 3, 50, 3000])
 def test_assign_rows(columns: int) -> None:
     """Nearest entries and losses for codebooks of every kind: one entry, repeated, huge, tiny."""

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from solvq.checkpoint._allocate import Allocation, allocate, refined
+from solvq.checkpoint._allocate import allocate, refined
 from solvq.checkpoint._budget import Budget
-from solvq.checkpoint._options import Candidates, Option
+from solvq.checkpoint._options import BITS, Candidates, Option
 from solvq.checkpoint._plan import Recipe
 
 COLUMNS = 8  # rounds of new options at the slope that the last ones gave
 CLOSE = 1e-4  # relative distance of loss and bound at which no more are made
+BESIDE = 75  # bytes that the entry of a tensor's scales takes in the header at least
+MARGIN = 16  # bytes by which the description of a plan depends on the numbers in it
 
 
 @dataclass(frozen=True)
@@ -22,8 +24,8 @@ class Plan:
     """Option of each tensor, and how far the plan is from the best.
 
     ``loss`` is what the plan minimises: the sum of squared errors, weighted by the importance, or,
-    without one, each tensor's over its sum of squares; ``bound`` is the proven least of it (of the
-    bytes, if the error is limited) over all choices among the curves.
+    without one, each tensor's over its sum of squares, times a power of its size; where the error
+    is limited, the bytes. ``bound`` is the proven least of it over all choices among the curves.
     """
 
     options: dict[str, Option]
@@ -41,41 +43,49 @@ class Plan:
         return {name: option.recipe for name, option in self.options.items()}
 
 
-def _points(found: Mapping[str, Candidates], in_bytes: bool) -> list[Any]:
+def _bytes(option: Option, beside: int) -> int:
+    """Bytes of an option, and some beside them if it has scales, which are an entry more."""
+    return option.nbytes + (0 if option.scheme.scales is None else beside)
+
+
+def _points(found: Mapping[str, Candidates], in_bytes: bool, beside: int) -> list[Any]:
     """Cost and loss of all options, tensor by tensor."""
-    columns = ("nbytes", "loss") if in_bytes else ("loss", "nbytes")
-    return [
-        np.array([[float(getattr(o, c)) for c in columns] for o in one.options])
+    sides = [
+        np.array([[float(_bytes(o, beside)), o.loss] for o in one.options])
         for one in found.values()
     ]
+    return sides if in_bytes else [side[:, ::-1] for side in sides]
 
 
-def _within(found: Mapping[str, Candidates], limit: float, in_bytes: bool) -> Plan | None:
+def _within(
+    found: Mapping[str, Candidates], limit: float, in_bytes: bool, beside: int = 0
+) -> Plan | None:
     """Best plan within a limit on bytes, or on loss; options are added where they help."""
-    result: Allocation | None = None
+    result = allocate(_points(found, in_bytes, beside), limit)
     for _ in range(COLUMNS):
-        result = allocate(_points(found, in_bytes), limit)
-        before = sum(len(one.known) for one in found.values())
         if result is None or result.slope <= 0.0:
             break
+        before = sum(len(one.known) for one in found.values())
         for one in found.values():
             one.extend(result.slope if in_bytes else 1.0 / result.slope)
         if sum(len(one.known) for one in found.values()) == before:
             break
-        better = allocate(_points(found, in_bytes), limit)
-        if better is not None and better.loss >= (1.0 - CLOSE) * result.loss:
-            result = better
+        last, result = result, allocate(_points(found, in_bytes, beside), limit)
+        if result is not None and result.loss >= (1.0 - CLOSE) * last.loss:
             break
     if result is None:
         return None
-    result = refined(_points(found, in_bytes), limit, result)
+    result = refined(_points(found, in_bytes, beside), limit, result)
     chosen = zip(found.items(), result.chosen, strict=True)
     return Plan({n: one.options[i] for (n, one), i in chosen}, result.loss, result.bound)
 
 
-def within_bytes(found: Mapping[str, Candidates], limit: float) -> Plan | None:
-    """Plan of least loss in so many bytes; None if there is none."""
-    return _within(found, limit, True)
+def within_bytes(found: Mapping[str, Candidates], limit: float, beside: int = 0) -> Plan | None:
+    """Plan of least loss in so many bytes, of which scales take some ``beside`` them.
+
+    None if there is none.
+    """
+    return _within(found, limit, True, beside)
 
 
 def within_error(found: Mapping[str, Candidates], budget: Budget, aim: float) -> Plan:
@@ -96,15 +106,24 @@ def within_error(found: Mapping[str, Candidates], budget: Budget, aim: float) ->
     for group in groups:
         plan = _within(group, share * sum(one.energy for one in group.values()), False)
         if plan is None:
-            least = max(min(o.loss for o in one.options) / one.energy for one in group.values())
-            raise ValueError(
-                f"a relative error of {share:g} is out of reach for {next(iter(group))!r}"
-                f"{' and others' if len(group) > 1 else ''} (least there: {least:.2g}); raise it, "
-                "or exclude such tensors"
-            )
+            raise ValueError(_unreachable(group, share))
         options |= plan.options
         sums = [sums[0] + plan.loss, sums[1] + plan.bound]
     return Plan({name: options[name] for name in found}, *sums)
+
+
+def _unreachable(group: Mapping[str, Candidates], share: float) -> str:
+    """What to say if a relative error cannot be met."""
+    least = {
+        name: min(o.loss for o in one.options) / one.energy
+        for name, one in group.items()
+        if one.energy > 0.0
+    }
+    worst = max(least, key=lambda name: least[name])
+    return (
+        f"a relative error of {share:g} needs more than {1 << max(BITS)} values a table for "
+        f"{worst!r} (least there: {least[worst]:.2g}); raise it, or exclude such tensors"
+    )
 
 
 def within_file(
@@ -120,17 +139,18 @@ def within_file(
     least = {
         name: min(one.options, key=lambda option: option.nbytes) for name, one in found.items()
     }
-    room = limit - overhead(Plan(least))
-    while (plan := within_bytes(found, room)) is not None:
+    smallest = Plan(least)
+    room, bound = float(limit - overhead(smallest)), 0.0
+    while (plan := within_bytes(found, room, BESIDE)) is not None:
+        bound = bound or plan.bound
         excess = plan.nbytes + overhead(plan) - limit
         if excess <= 0:
-            return plan
-        room = plan.nbytes - excess
-    smallest = Plan(least)
+            return replace(plan, bound=min(plan.bound, bound))
+        room = sum(_bytes(option, BESIDE) for option in plan.options.values()) - excess
     size = smallest.nbytes + overhead(smallest)
     if size <= limit:
         return smallest
     raise ValueError(
-        f"{limit} bytes cannot be reached: the smallest file with these settings has {size}; raise "
-        "the budget, compress more tensors, or use entropy coding"
+        f"{limit} bytes cannot be reached: the smallest file with these settings has "
+        f"{size + MARGIN}; raise the budget, compress more tensors, or use entropy coding"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from solvq.checkpoint._carry import check_output, output
+from solvq.checkpoint._choice import Plan
 from solvq.checkpoint._container import SafetensorsWriter
 from solvq.checkpoint._importance import HESSIAN, MEAN, Importance
 from solvq.checkpoint._job import Job, Progress
@@ -83,8 +84,9 @@ def plan(
 def _written(job: Job, target: Path, started: float, progress: Progress | None) -> None:
     """Write files until one keeps to the budget."""
     planner, aim = Planner(job, progress), 1.0
+    wide: Plan | None = None  # one that keeps to the budget, but wastes some of it
     for turn in range(ROUNDS):
-        chosen = planner.plan(aim)
+        chosen = planner.plan(aim) if wide is None or turn < ROUNDS - 1 else wide
         recipes = chosen.recipes or job.recipes
         with SafetensorsWriter(target, reserved(job, recipes)) as writer:
             found = write_tensors(writer, job, recipes, progress)
@@ -95,8 +97,9 @@ def _written(job: Job, target: Path, started: float, progress: Progress | None) 
             if used <= 1.0 and (turn or used >= 1.0 - WASTE or not job.settings.entropy):
                 finish(writer, job, packed)
                 return
+        wide = chosen if used <= 1.0 else wide
         planner.learn(chosen, found, size)
-        aim = planner.next_aim(aim, used)
+        aim = planner.next_aim(aim, used, chosen)
     raise ValueError(f"no file kept to the budget in {ROUNDS} tries; give a little more")
 
 

@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from solvq.scalar._kernels import Float64, Int32, Workspace, probe, workspace
+from solvq.scalar._kernels import Float64, Int32, Workspace, workspace
 from solvq.scalar._partition import TIE, _next_penalty, _splice, first_penalty, group_means
+from solvq.scalar._probe import probe
 
 PROBES = 100  # more than a search ever took; a stop in case rounding makes it go round
 

@@ -39,11 +39,23 @@ class Solution(NamedTuple):
 
 
 class RowSolutions(NamedTuple):
-    """Codebooks and mean lower bounds of rows; edges of cells that are not of nearest values."""
+    """Codebooks and mean lower bounds of rows; edges of cells that are not of nearest values.
 
-    codebooks: Sequence[Float64] | Float64
-    bounds: Sequence[float] | Float64
-    edges: Sequence[Float64] | None = None
+    Codebooks are ascending and as wide as the widest, at least of ``n_values``; shorter ones repeat
+    their largest entry. Edges are filled up with infinity.
+    """
+
+    codebooks: Float64
+    bounds: Float64
+    edges: Float64 | None = None
+
+
+def _padded(rows: Sequence[Float64], size: int, ends: Sequence[float]) -> Float64:
+    """Matrix of rows that are filled up with their ends."""
+    full = np.empty((len(rows), size))
+    for r, row in enumerate(rows):
+        full[r, : row.size], full[r, row.size :] = row, ends[r]
+    return full
 
 
 def check_count(name: str, value: Any) -> None:
@@ -175,7 +187,10 @@ class ScalarQuantizer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator, ABC
             edges.append(thresholds(found.codebook) if found.edges is None else found.edges)
             bound = found.lower_bound if certify or found.lower_bound is not None else 0.0
             bounds.append(certified(problem, found.codebook, bound, found.edges).lower_bound)
-        return RowSolutions(codebooks, bounds, None if self.nearest else edges)
+        size = max(self.n_values, *(codebook.size for codebook in codebooks))
+        full = _padded(codebooks, size, [codebook[-1] for codebook in codebooks])
+        cells = None if self.nearest else _padded(edges, size - 1, [np.inf] * len(x))
+        return RowSolutions(full, np.array(bounds), cells)
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> ScalarQuantizer:
         """Find the codebook of the entries of ``X``.

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from solvq.scalar._assign import _cell, thresholds
 from solvq.scalar._kernels import Float64, Workspace, kernel, workspace
-from solvq.scalar._partition import group_means, partition
+from solvq.scalar._partition import group_means, partition, summing
 from solvq.scalar._reduce import merge_equal, sorted_pairs
+
+FEW = 32  # up to this many edges are all compared with each number
 
 
 @kernel
@@ -101,25 +103,68 @@ def row_thresholds(codebooks: Float64) -> Float64:
 
 
 @kernel
-def assign_rows(
-    x: NDArray[Any], weight: Any, codebooks: Float64, cells: Float64, indices: Any
-) -> Float64:
-    """Indices of the cells of each row, given by their edges; returns the rows' mean losses.
+def _narrowed(edges: Float64, cuts: Any) -> None:
+    """Largest numbers of the type of ``cuts`` that are not above the edges, and infinite ones."""
+    cuts[:] = -np.inf
+    for j in range(edges.size):
+        down = cuts[j]
+        cuts[j] = edges[j]
+        if cuts[j] > edges[j]:
+            cuts[j] = np.nextafter(cuts[j], down)
+    cuts[edges.size :] = np.inf
+
+
+@kernel
+def _count_below(x: Any, cuts: Any, indices: Any) -> None:
+    """Number of cuts below each of some numbers; four at once, without a branch."""
+    indices[:] = 0
+    for j in range(0, cuts.size, 4):
+        a, b, c, d = cuts[j], cuts[j + 1], cuts[j + 2], cuts[j + 3]
+        for i in range(np.uint64(x.size)):
+            y = x[i]
+            indices[i] += np.uint8(y > a) + np.uint8(y > b) + np.uint8(y > c) + np.uint8(y > d)
+
+
+@kernel
+def _look_up(x: Any, edges: Float64, first: Any, indices: Any) -> None:
+    """Number of edges below each of some numbers.
 
     A table by even buckets answers most values, since a search mispredicts half of its branches.
     """
-    losses = np.empty(x.shape[0])
+    scale, low = _guide(edges, first), edges[0] if edges.size else 0.0
+    for i in range(x.size):
+        b = _bucket(x[i], low, scale, first.size - 2)
+        indices[i] = _cell(x[i], edges, first[b], first[b + 1])
+
+
+@summing
+def _row_loss(x: Any, weight: Any, codebook: Float64, indices: Any) -> float:
+    """Mean squared error of a row; empty ``weight`` counts."""
+    total, mass = 0.0, 0.0
+    if weight.size == 0:
+        for i in range(np.uint64(x.size)):
+            total += (x[i] - codebook[indices[i]]) ** 2
+        return total / x.size
+    for i in range(np.uint64(x.size)):
+        total += weight[i] * (x[i] - codebook[indices[i]]) ** 2
+        mass += weight[i]
+    return total / mass if mass > 0.0 else 0.0
+
+
+@kernel
+def assign_rows(
+    x: NDArray[Any], weight: Any, codebooks: Float64, cells: Float64, indices: Any
+) -> Float64:
+    """Indices of the cells of each row of floats, given by their edges; returns the mean losses."""
+    losses, none = np.empty(x.shape[0]), np.empty(0)
     first = np.empty(2 + min(512, x.shape[1] // 4), np.int64)
+    cuts = np.empty((cells.shape[1] + 3) // 4 * 4, x.dtype)
     for r in range(x.shape[0]):
-        codebook, edges = codebooks[r], cells[r]
-        scale, low = _guide(edges, first), edges[0] if edges.size else 0.0
-        total, mass = 0.0, 0.0
-        for i in range(x.shape[1]):
-            b = _bucket(x[r, i], low, scale, first.size - 2)
-            c = _cell(x[r, i], edges, first[b], first[b + 1])
-            indices[r, i] = c
-            w = weight[r, i] if weight.size else 1.0
-            total += w * (x[r, i] - codebook[c]) ** 2
-            mass += w
-        losses[r] = total / mass if mass > 0.0 else 0.0
+        if cells.shape[1] <= FEW:
+            _narrowed(cells[r], cuts)
+            _count_below(x[r], cuts, indices[r])
+        else:
+            _look_up(x[r], cells[r], first, indices[r])
+        row = weight[r] if weight.size else none
+        losses[r] = _row_loss(x[r], row, codebooks[r], indices[r])
     return losses

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from solvq.arrays import scaled
 from solvq.scalar._assign import nearest_loss
 from solvq.scalar._bins import HIGH, LOW, SQUARE, SUM, WEIGHT, Edges, Sums, edges
-from solvq.scalar._kernels import Float64, probe, workspace
+from solvq.scalar._kernels import Float64, workspace
 from solvq.scalar._partition import partition
+from solvq.scalar._probe import probe
 from solvq.scalar._reduce import Problem
 
 ROUNDING = 2.0**-40  # of a summed penalised cost, far above what rounding can make of it

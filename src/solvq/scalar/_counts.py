@@ -10,7 +10,7 @@ and what is left goes to the search for one count.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +25,9 @@ from solvq.scalar._partition import (
     group_means,
     search,
 )
+from solvq.scalar._tolerance import frames, proved, settled
 
+MILD = 2.0  # growth times the count of the nodes of a proof to a tolerance
 FEW = 4  # with fewer points per group of the coarse problem, all points are searched at once
 GROWTH = 4.0  # growth of the distance of nodes, times the count; less loses more of the bound
 STEEPEST = 0.04  # at small counts, where nodes are cheap
@@ -91,6 +93,15 @@ def _near(data: Points, k: int, coarse: Series) -> Found:
     return Found(breaks, loss, 0.0, penalty)
 
 
+def _better(data: Points, best: Found, breaks: Int32) -> Found:
+    """The better of a partition and of another, if that has as many clusters."""
+    if breaks.size == best.breaks.size:
+        loss = fitted(data, breaks)[1]
+        if loss < best.loss:
+            return best._replace(breaks=breaks, loss=loss)
+    return best
+
+
 def _closed(data: Points, k: int, near: Found, tol: float, work: Workspace) -> Found:
     """Better partition and bound at one penalty, from nodes near those found so far."""
     m, best, centres = data.x.size, near, near.breaks
@@ -119,17 +130,54 @@ def _again(k: int, found: dict[int, Found]) -> Found:
     return found[k]._replace(penalty=penalty) if 0.0 < penalty < np.inf else found[k]
 
 
-def _solve_many(x: Float64, w: Float64, counts: Sequence[int], tol: float) -> dict[int, Found]:
-    """Partitions into ascending counts that are small against the number of points."""
-    data, work, found = points(x, w), workspace(x.size), dict[int, Found]()
-    top, coarse = 0, Series(x, w, work)
+def _coarse_series(x: Float64, w: Float64, counts: Sequence[int]) -> Iterator[tuple[int, Series]]:
+    """Each of ascending counts with the coarse problem of its octave."""
+    top, coarse = 0, None
     for k in counts:
-        if k > top:
+        if coarse is None or k > top:
             top = 1 << (k - 1).bit_length()
             groups = _coarse(x, w, max(COARSE * top, 512))
             coarse = Series(*groups, workspace(groups[0].size))
-        near = _near(data, k, coarse)
-        found[k] = near if k == 1 else _closed(data, k, near, tol, work)
+        yield k, coarse
+
+
+def _loosely(data: Points, near: dict[int, Found], tol: float, work: Workspace) -> dict[int, Found]:
+    """Partitions and bounds from few cells; the gap of most is within the tolerance.
+
+    A proof takes the price between the losses of the neighbouring counts, so all partitions are
+    found first. Where the neighbours are nearly as cheap at that price, their breaks need nodes
+    too.
+    """
+    frame, finest, found = frames(data), np.sqrt(tol / 6.0), dict(near)
+    for k, start in near.items():
+        if k > 1 and start.breaks.size == k + 1:
+            scale = (0.1, 5.0 * finest)
+            breaks, loss = settled(frame, start.breaks, k, max(start.penalty, 1e-300), scale, work)
+            found[k] = start._replace(breaks=breaks, loss=loss)
+    for turn in range(2):
+        for k in near:
+            best = _again(k, found)
+            if best.breaks.size != k + 1 or best.proved(tol, data.x.size):
+                continue
+            centres = best.breaks
+            if turn:
+                around = [found[j].breaks for j in (k - 1, k + 1) if j in found]
+                centres = np.unique(np.concatenate([centres, *around]))
+            scale = (min(STEEPEST, MILD / k), finest)
+            breaks, bound = proved(frame, centres, k, best.penalty, scale, work)
+            best = best._replace(bound=max(best.bound, bound))
+            found[k] = _better(data, best, breaks)
+    return found
+
+
+def _solve_many(x: Float64, w: Float64, counts: Sequence[int], tol: float) -> dict[int, Found]:
+    """Partitions into ascending counts that are small against the number of points."""
+    data, work = points(x, w), workspace(x.size)
+    found = {k: _near(data, k, coarse) for k, coarse in _coarse_series(x, w, counts)}
+    if tol > 0.0:
+        found = _loosely(data, found, tol, work)
+    else:
+        found |= {k: _closed(data, k, found[k], tol, work) for k in counts if k > 1}
     for k in counts:
         if not (found[k].breaks.size == k + 1 and found[k].proved(tol, x.size)):
             found[k] = _closed(data, k, _again(k, found), tol, work)

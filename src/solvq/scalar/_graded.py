@@ -20,8 +20,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from solvq.scalar._kernels import Float64, Int32, Workspace, kernel, probe, traced
+from solvq.scalar._kernels import Float64, Int32, Workspace, kernel
 from solvq.scalar._partition import _rounding, summing
+from solvq.scalar._probe import probe, traced
 
 BLOCK = 32  # points whose sums are made once
 

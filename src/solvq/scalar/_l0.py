@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from solvq.scalar._base import Solution
-from solvq.scalar._kernels import Float64, Workspace, probe, traced, workspace
+from solvq.scalar._kernels import Float64, Workspace, workspace
 from solvq.scalar._l1_kernels import Levels
 from solvq.scalar._partition import group_means, partition
 from solvq.scalar._penalized import PenalizedQuantizer
+from solvq.scalar._probe import probe, traced
 from solvq.scalar._reduce import Problem
 
 

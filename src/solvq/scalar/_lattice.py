@@ -14,22 +14,20 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from solvq.scalar._grids import span
 from solvq.scalar._kernels import Float64, kernel
 
-TILE = 8  # neighbouring entries that are solved at once
+STEP = 4  # entries that are compared at once
 ENTRIES = 512  # largest grid
 CELLS = 4096  # largest lattice: with more, rounding would reach 2**-28 of the finest step squared
 FAR = 2.0**20  # data must be within so many cells of the lattice's start
 
 
 class Lattice(NamedTuple):
-    """Scratch: sums of cells, places and savings of entries, costs and best entries below.
-
-    ``tile`` has two runs of `TILE` values and `TILE` entries.
-    """
+    """Scratch: sums of cells, places and savings of entries, costs and best entries below."""
 
     mass: Any
     moment: Any
@@ -38,16 +36,15 @@ class Lattice(NamedTuple):
     cost: Any
     below: Any
     saved: Any
-    tile: Any
 
 
 def lattice(n: int, k: int) -> Lattice:
     """Scratch for tables of ``k`` from grids of ``n`` entries, of which `ENTRIES` are of use."""
     n = min(n, ENTRIES)
     mass, moment, h = (np.empty(CELLS + 1) for _ in range(3))
-    cost, below, saved = np.empty((2, n)), np.empty((k, n)), np.empty((n, n + TILE))
-    place, tile = np.empty(n, np.int64), np.empty(4 * TILE)
-    return Lattice(mass, moment, h, place, cost, below, saved, tile)
+    place, below = np.empty(n, np.int64), np.empty((k, n), np.int64)
+    cost, saved = np.zeros((2, n + STEP)), np.empty((n, n + STEP))
+    return Lattice(mass, moment, h, place, cost, below, saved)
 
 
 @kernel
@@ -112,54 +109,37 @@ def _save(n: int, zero: int, room: Lattice) -> None:
     Minus infinity where it may not be: below ``a``, or beyond ``zero`` that must be between.
     """
     places, h, saved = room.place, room.h, room.saved
-    for a in range(np.uint64(n)):  # unsigned: no wrap-around test
-        low = places[a]
-        saved[a, : a + 1] = -np.inf
-        for b in range(a + np.uint64(1), np.uint64(n)):
-            saved[a, b] = (places[b] - low) * h[np.uint64(places[b] + low)]
-    if zero > 0:
-        saved[:zero, zero + 1 : n] = -np.inf
-
-
-@kernel
-def _scan(room: Lattice, before: Float64, rows: Any, start: int, width: int) -> None:
-    """Best entry of ``rows`` below each of `TILE` entries from ``start``, into ``room.tile``.
-
-    ``before`` are the costs of tables of one entry less. The loop over the tile is vectorised:
-    ``width`` is `TILE`, since a constant would be unrolled, and what is better goes, by turns, to
-    another place, since a conditional store is slow. The tile has two runs of values and entries.
-    """
-    tile, saved, at_start = room.tile, room.saved, np.uint64(start)
-    for c in range(width):
-        tile[c], tile[width + c] = np.inf, 0.0
-    for pair in range(rows[0], rows[1] + 1, 2):
-        for turn in range(2):
-            a = min(pair + turn, rows[1])
-            base, entry = before[a], float(a)
-            old, new = (0, 2 * width) if turn == 0 else (2 * width, 0)
-            for c in range(np.uint64(width)):
-                v = base - saved[np.uint64(a), at_start + c]
-                best, at = tile[old + c], tile[old + width + c]
-                better = entry if v < best else 0.0
-                tile[new + c] = v if v < best else best
-                tile[new + width + c] = better if better > at else at
+    for b in range(np.uint64(n)):  # unsigned: no wrap-around test
+        high = places[b]
+        for a in range(np.uint64(0), b):
+            saved[b, a] = (high - places[a]) * h[np.uint64(high + places[a])]
+        saved[b, b : n + STEP] = -np.inf
+        if 0 < zero < b:
+            saved[b, :zero] = -np.inf
 
 
 @kernel
 def _layer(room: Lattice, j: int, n: int) -> None:
     """Solve tables of ``j + 1`` entries up to each grid entry, from those of ``j``.
 
-    The best entry below never falls as the entry or the count rises.
+    The best entry below never falls as the entry or the count rises. What is looked at beyond the
+    one of the next entry cannot be better, so entries are compared by fours, without a branch.
     """
-    old, new = room.cost[(j + 1) % 2], room.cost[j % 2]
+    old, new, saved = room.cost[(j + 1) % 2], room.cost[j % 2], room.saved
     before, found = room.below[j - 1], room.below[j]
-    last = n - 1
-    for start in range((n - 1) // TILE * TILE, -1, -TILE):
-        first, end = int(before[start]), min(start + TILE, n)
-        _scan(room, old, (first, max(first, min(last, end - 1))), start, room.tile.size // 4)
-        for c in range(end - start):
-            new[start + c], found[start + c] = room.tile[c], room.tile[TILE + c]
-        last = int(found[start])
+    last: Any = np.uint64(n - 1)
+    for b in range(n - 1, -1, -1):
+        start: Any = np.uint64(before[b])
+        best, at, row = np.inf, start, np.uint64(b)
+        for a in range(start, max(start, last) + np.uint64(1), np.uint64(STEP)):
+            c, d, e = a + np.uint64(1), a + np.uint64(2), a + np.uint64(3)
+            v, u = old[a] - saved[row, a], old[c] - saved[row, c]
+            y, z = old[d] - saved[row, d], old[e] - saved[row, e]
+            first, low = (c, u) if u < v else (a, v)
+            second, high = (e, z) if z < y else (d, y)
+            first, low = (second, high) if high < low else (first, low)
+            at, best = (first, low) if low < best else (at, best)
+        new[b], found[b], last = best, at, at
 
 
 @kernel
@@ -199,7 +179,7 @@ def _written(room: Lattice, count: int, last: int, kept: Any, grid: Float64, out
     entries = np.empty(count, np.int64)
     for j in range(count - 1, -1, -1):
         entries[j] = last
-        last = int(room.below[j, last])
+        last = room.below[j, last]
     n, reached = 0, 0.0
     for j in range(count):
         upto = kept[1]
@@ -212,6 +192,15 @@ def _written(room: Lattice, count: int, last: int, kept: Any, grid: Float64, out
     return n
 
 
+@njit(cache=True, nogil=True, error_model="numpy", fastmath={"nnan", "nsz", "reassoc"})
+def _extent(x: Any) -> tuple[float, float]:
+    """Least and largest of finite numbers."""
+    low, high = x[0], x[0]
+    for i in range(np.uint64(x.size)):
+        low, high = min(low, x[i]), max(high, x[i])
+    return low, high
+
+
 @kernel
 def lattice_table(
     x: Any, w: Float64, grid: Float64, keep_zero: bool, room: Lattice, out: Float64
@@ -220,7 +209,7 @@ def lattice_table(
 
     0 where the grid is too large, or has no lattice or too long a one. Empty ``w`` counts.
     """
-    low, high = x.min(), x.max()
+    low, high = _extent(x)
     first, last = span(grid, low, high, keep_zero)
     n = last - first + 1
     if n == 1:

@@ -150,6 +150,7 @@ def nested(x: Any, bits: tuple[int, int] = (3, 8), sample_weight: Any = None) ->
 def _nest_block(x: NDArray[Any], weight: Float64 | None, low: int, high: int) -> Nested:
     """Nested codes of a block of rows."""
     wide = x.astype(np.float32) if x.dtype.itemsize <= 2 or x.dtype.kind not in "fiu" else x
+    wide = wide if wide.dtype.kind == "f" else wide.astype(np.float64)
     none = np.empty((0, 0))
     ordered, weights = np.sort(wide, axis=1), none
     if weight is not None:

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numba import njit
 
-from solvq.scalar._kernels import Float64, Int32, Workspace, kernel, probe, traced, workspace
+from solvq.scalar._kernels import Float64, Int32, Workspace, kernel, workspace
+from solvq.scalar._probe import probe, traced
 
 TIE = 1e-13  # relative difference of two penalised costs that rounding can make
 COARSE = 32  # groups per cluster in the coarse problem that finds the first penalty

@@ -154,12 +154,11 @@ class RestrictedQuantizer(ScalarQuantizer):
         room = lattice(allowed.size, self.n_values)
         weights = none if weight is None else weight
         counts = lattice_rows(wide, weights, allowed, self.keep_zero, room, codebooks)
-        found = [row[:count] for row, count in zip(codebooks, counts, strict=True)]
         for r in np.flatnonzero(counts == 0):
             part = None if weight is None else weight[r : r + 1]
-            found[r] = super()._solve_rows(x[r : r + 1], part, False).codebooks[0]
-        bounds = solve_rows(x, weight, self.n_values)[1] if certify else np.zeros(len(found))
-        return RowSolutions(found, bounds)
+            codebooks[r] = super()._solve_rows(x[r : r + 1], part, False).codebooks[0]
+        bounds = solve_rows(x, weight, self.n_values)[1] if certify else np.zeros(len(x))
+        return RowSolutions(codebooks, bounds)
 
 
 def _scaled(problem: Problem, allowed: Float64) -> Float64:

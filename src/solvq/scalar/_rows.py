@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple, TypeVar
 
@@ -39,14 +39,6 @@ class Rows(NamedTuple):
         return np.take_along_axis(self.codebooks, self.indices.astype(np.intp), axis=1)
 
 
-def _padded(rows: Sequence[Float64] | Float64, size: int, ends: Sequence[float]) -> Float64:
-    """Matrix of rows that are filled up with their ends."""
-    full = np.empty((len(rows), size))
-    for r, row in enumerate(rows):
-        full[r, : row.size], full[r, row.size :] = row, ends[r]
-    return full
-
-
 def _widened(codebooks: NDArray[Any], size: int) -> NDArray[Any]:
     """Codebooks that repeat their largest entries up to a size."""
     last = codebooks[:, -1:]
@@ -58,12 +50,12 @@ def _solve_part(
 ) -> Rows:
     """Codes of some rows."""
     solved, bounds, cells = quantizer._solve_rows(x, weight, certify)
-    size = max(quantizer.n_values, *(row.size for row in solved))
-    codebooks = rounded(_padded(solved, size, [row[-1] for row in solved]), x.dtype)
+    codebooks = rounded(solved, x.dtype)
     table = codebooks.astype(np.float64)
-    edges = row_thresholds(table) if cells is None else _padded(cells, size - 1, [np.inf] * len(x))
-    indices = np.empty(x.shape, index_dtype(size))
+    edges = row_thresholds(table) if cells is None else cells
+    indices = np.empty(x.shape, index_dtype(solved.shape[1]))
     wide = x.astype(np.float32) if x.dtype.itemsize <= 2 else x
+    wide = wide if wide.dtype.kind == "f" else wide.astype(np.float64)
     none = np.empty((0, 0))
     losses = assign_rows(wide, none if weight is None else weight, table, edges, indices)
     return Rows(codebooks, indices, losses, np.minimum(bounds, losses))
