@@ -143,8 +143,9 @@ def test_what_moments_are_for_needs_them(tmp_path: Path, setting: str, ending: s
 def test_errors_are_proved_with_their_weights(tmp_path: Path) -> None:
     """What was weighted is proved again with the same weights, and only so."""
     weights, model, out = tmp_path / "weights.safetensors", tmp_path / "m.npz", tmp_path / "out"
-    opened(tmp_path, w=RNG.uniform(0.0, 1.0, (32, 40)) ** 4)
-    np.savez(model, w=RNG.standard_normal((32, 40)))
+    values = RNG.standard_normal((32, 40))
+    opened(tmp_path, w=values**4)
+    np.savez(model, w=values)
     written = compress(model, out, importance=weights, n_values=8)
     arguments = ["inspect", str(out), "--certify", str(model), "--json"]
     plain = CliRunner().invoke(app, arguments)

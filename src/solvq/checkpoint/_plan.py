@@ -83,7 +83,9 @@ class Settings:
     min_size : int, default 1024
         Tensors of fewer weights are kept.
     size, ratio, avg_bits, max_error, max_tensor_error
-        The budget, one of them at most; see `Budget`.
+        The budget, one of them at most: bytes of the file; bytes of the original over them, at
+        least; bits per weight of all compressed tensors; their squared error over their sum of
+        squares, in total; the same of each tensor.
 
     Raises
     ------
