@@ -54,10 +54,10 @@ def _solve_part(
     table = codebooks.astype(np.float64)
     edges = row_thresholds(table) if cells is None else cells
     indices = np.empty(x.shape, index_dtype(solved.shape[1]))
-    wide = x.astype(np.float32) if x.dtype.itemsize <= 2 else x
+    wide = np.ascontiguousarray(x, np.float32 if x.dtype.itemsize <= 2 else None)
     wide = wide if wide.dtype.kind == "f" else wide.astype(np.float64)
-    none = np.empty((0, 0))
-    losses = assign_rows(wide, none if weight is None else weight, table, edges, indices)
+    given = np.empty((0, 0)) if weight is None else np.ascontiguousarray(weight)
+    losses = assign_rows(wide, given, table, edges, indices)
     return Rows(codebooks, indices, losses, np.minimum(bounds, losses))
 
 
