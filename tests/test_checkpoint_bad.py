@@ -2,11 +2,11 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from solvq import checkpoint
-from solvq.checkpoint import FormatError
+from solvq.checkpoint import FormatError, _compress
 from solvq.checkpoint._source import open_source
+from solvq.checkpoint._write import write_tensors
 
 WEIGHT = {"w": np.random.default_rng(0).standard_normal((40, 40)).astype(np.float32)}
 
@@ -61,23 +62,13 @@ def test_truncated_and_lying_headers(model: Path, tmp_path: Path) -> None:
             checkpoint.compress(bad, tmp_path / "out.safetensors")
 
 
-def test_wrong_kind_and_version(model: Path, tmp_path: Path) -> None:
+def test_wrong_kind(model: Path, tmp_path: Path) -> None:
     small = tmp_path / "small.safetensors"
     checkpoint.compress(model, small)
     with pytest.raises(FormatError, match="not written by solvq"):
         checkpoint.load(model)
     with pytest.raises(FormatError, match="compressed already"):
         checkpoint.compress(small, tmp_path / "again.safetensors")
-    raw = small.read_bytes()
-    length = int.from_bytes(raw[:8], "little")
-    header = json.loads(raw[8 : 8 + length])
-    meta = header["__metadata__"]
-    meta["solvq"] = meta["solvq"].replace('"version":1', '"version":2')
-    meta["solvq.crc32"] = f"{zlib.crc32(meta['solvq'].encode()):08x}"
-    text = json.dumps(header).encode()
-    small.write_bytes(len(text).to_bytes(8, "little") + text + raw[8 + length :])
-    with pytest.raises(FormatError, match=r"version 2.*upgrade"):
-        checkpoint.inspect(small)
 
 
 def test_nonfinite_tensors_are_named_or_kept(tmp_path: Path) -> None:
@@ -118,7 +109,16 @@ def test_existing_output_needs_force(model: Path, tmp_path: Path) -> None:
     [
         ({"n_values": 0}, "n_values is 0"),
         ({"n_values": 65537}, "65536"),
-        ({"layout": "column"}, "group:N"),
+        ({"layout": "columns"}, "group:N"),
+        ({"scale": "auto"}, "scale is 'auto'"),
+        ({"scale_dtype": "float32"}, "bfloat16, e8m0"),
+        ({"values": "float64"}, "e4m3, int8"),
+        ({"values": "int8"}, "integers need a scale"),
+        ({"values": "e4m3", "method": "uniform"}, "have their own"),
+        ({"entropy": True, "method": "uniform"}, "have their own"),
+        ({"lossless": True, "entropy": True}, "lossless is exact"),
+        ({"feedback": True}, "need the importance"),
+        ({"rules": (("*", "many"),)}, "GLOB=keep"),
         ({"layout": "group:0"}, "group:N"),
         ({"method": "magic"}, "optimal"),
         ({"min_size": -1}, "min_size"),
@@ -174,30 +174,36 @@ def _child(code: str, **options: Any) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, **options)
 
 
-def test_full_disk_leaves_nothing(model: Path, tmp_path: Path) -> None:
+BUDGET = {"avg_bits": 3.0, "entropy": True}  # several files are tried
+
+
+@pytest.mark.parametrize("options", [{}, BUDGET], ids=["once", "tries"])
+def test_full_disk_leaves_nothing(model: Path, tmp_path: Path, options: dict[str, Any]) -> None:
     folder = tmp_path / "full"
     folder.mkdir()
-    code = (
-        "import resource\nfrom solvq import checkpoint\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))\n"
-        f"checkpoint.compress({str(model)!r}, {str(folder / 'out.safetensors')!r})"
-    )
-    child = _child(code, env=os.environ | {"NUMBA_DISABLE_JIT": "1"})
-    _, error = child.communicate()
-    assert child.returncode == 1
-    assert b"OSError" in error
+    checkpoint.compress(model, tmp_path / "warm.safetensors", **options)  # kernels are written, too
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OSError, match=r"out\.safetensors"):
+            checkpoint.compress(model, folder / "out.safetensors", **options)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert list(folder.iterdir()) == []
 
 
-def test_killed_process_leaves_no_half_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{}, BUDGET], ids=["once", "tries"])
+def test_killed_process_leaves_no_half_file(tmp_path: Path, options: dict[str, Any]) -> None:
     rng = np.random.default_rng(0)
-    data = {f"w{i}": rng.standard_normal((40, 40)).astype(np.float32) for i in range(3000)}
+    count = 300 if options else 3000
+    data = {f"w{i}": rng.standard_normal((40, 40)).astype(np.float32) for i in range(count)}
     model = write(tmp_path / "m.safetensors", data)
     folder = tmp_path / "out"
     folder.mkdir()
     out = folder / "out.safetensors"
     child = _child(
-        f"from solvq import checkpoint\ncheckpoint.compress({str(model)!r}, {str(out)!r})"
+        "from solvq import checkpoint\n"
+        f"checkpoint.compress({str(model)!r}, {str(out)!r}, **{options})"
     )
     while not list(folder.iterdir()) and child.poll() is None:
         time.sleep(0.002)
@@ -205,6 +211,30 @@ def test_killed_process_leaves_no_half_file(tmp_path: Path) -> None:
     child.communicate()
     assert child.returncode == -signal.SIGKILL
     assert not out.exists()
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_a_failed_try_leaves_the_old_file(
+    model: Path, tmp_path: Path, turn: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, calls = tmp_path / "out.safetensors", 0
+    out.write_text("mine")
+    before = sorted(tmp_path.iterdir())
+
+    def fails(*given_: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == turn:
+            raise OSError(28, "No space left on device")
+        return write_tensors(*given_)
+
+    monkeypatch.setattr(_compress, "write_tensors", fails)
+    monkeypatch.setattr(_compress, "WASTE", 0.0)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.compress(model, out, force=True, **BUDGET)
+    assert calls == turn
+    assert out.read_text() == "mine"
+    assert sorted(tmp_path.iterdir()) == before
 
 
 @st.composite
@@ -221,11 +251,11 @@ def _damaged(raw: bytes, changes: list[tuple[int, int]], cut: int) -> bytes:
     return bytes(broken[: len(broken) - cut])
 
 
-@pytest.fixture(scope="module")
-def small_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="module", params=[{"n_values": 5}, BUDGET], ids=["packed", "coded"])
+def small_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fuzz")
     write(folder / "m.safetensors", WEIGHT | {"b": np.arange(5, dtype=np.int16)}, format="pt")
-    checkpoint.compress(folder / "m.safetensors", folder / "s.safetensors", n_values=5)
+    checkpoint.compress(folder / "m.safetensors", folder / "s.safetensors", **request.param)
     return folder / "s.safetensors"
 
 
