@@ -341,6 +341,41 @@ def test_padding_as_in_tensorflow() -> None:
     assert same_padding((7, 8), 5, 1) == [2, 2, 2, 2]
 
 
+def test_file_as_module() -> None:
+    """Parameters have the names of the file, gradients reach them, and the moments stay."""
+    torch = pytest.importorskip("torch")
+    from bench.networks.stateful import Stateful  # noqa: PLC0415
+
+    state = {"a.0.weight": torch.eye(2), "a.0.scale": torch.ones(2), "steps": torch.tensor(3)}
+    module = Stateful(state, lambda state, x: x @ state["a.0.weight"] * state["a.0.scale"])
+    assert [name for name, _ in module.named_parameters()] == ["a.0.weight", "a.0.scale"]
+    assert set(module.state_dict()) == set(state)
+    weight = dict(module.named_parameters())["a.0.weight"].requires_grad_()
+    module(torch.tensor([[1.0, 2.0]])).sum().backward()
+    np.testing.assert_array_equal(weight.grad, [[1, 1], [2, 2]])
+
+
+def test_g2p_for_torch_is_that_of_the_example() -> None:
+    """Told what the example says, it would have said the same at every step."""
+    torch = pytest.importorskip("torch")
+    from bench.networks.examples import example  # noqa: PLC0415
+    from bench.networks.g2p import forward  # noqa: PLC0415
+
+    module, rng = example("g2p"), np.random.default_rng(0)
+    sizes = {"enc_emb": (29, 8), "dec_emb": (74, 8), "fc_w": (74, 12), "fc_b": (74,)}
+    for side in ("enc", "dec"):
+        sizes |= {f"{side}_w_ih": (36, 8), f"{side}_w_hh": (36, 12)}
+        sizes |= {f"{side}_b_ih": (36,), f"{side}_b_hh": (36,)}
+    weights = {name: rng.standard_normal(size).astype(np.float32) for name, size in sizes.items()}
+    said = module.Network(weights).predict(["quantize"])[0]
+    letters = [module.GRAPHEMES.index(letter) for letter in (*"quantize", "</s>")]
+    told = [module.PHONEMES.index(sound) for sound in ("<s>", *said[:-1])]
+    state = {name: torch.from_numpy(array) for name, array in weights.items()}
+    logits = forward(state, torch.tensor([letters]), torch.tensor([told]))[0]
+    assert [module.PHONEMES[i] for i in logits.argmax(1).tolist()] == said
+    assert len(set(said)) > 1
+
+
 def test_language_model_learns() -> None:
     """After some steps on a text that repeats, fewer bits a byte; each token counts once."""
     pytest.importorskip("torch")

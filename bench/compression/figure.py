@@ -26,8 +26,8 @@ STYLES = {
     "q4_0": (DARK, "P"),
     "q8_0": (GREY, "P"),
     "int8": (DARK, "X"),
-    "int4-32": (GREY, "X"),
-    "int4-64": (GREY, "X"),
+    "int4-32": (GREY, "<"),
+    "int4-64": (GREY, ">"),
     "int4-128": (GREY, "X"),
     "hqq": (GREY, "h-"),
 }
@@ -59,6 +59,8 @@ def draw(results: list[Result], facts: dict[str, Any], path: Path) -> None:
 
 def panel(axes: Any, model: str, results: list[Result]) -> None:
     """Loss of the first measure against bytes, a line for each method."""
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
     measure = MODELS[model].measures[0]
     whole = next((each for each in results if each["method"] == "float"), None)
     if whole is None:
@@ -75,4 +77,7 @@ def panel(axes: Any, model: str, results: list[Result]) -> None:
     axes.axhline(FLOOR, color=GREY, linewidth=0.8, zorder=1)
     axes.set(xscale="log", yscale="log", title=model, xlabel="file, MB")
     axes.set_ylabel(f"{measure.name}: loss against {best:.4f}")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+    axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.3)

@@ -64,8 +64,7 @@ def by_solvq(model: Model, settings: Settings) -> tuple[Tensors, int, float]:
 
 def importance_file(model: Model) -> Path:
     """The model's importance, measured when it is not there yet."""
-    part = "-quick" if model.place.quick else ""
-    path = model.place.build / f"{model.name}-importance{part}.safetensors"
+    path = model.place.build / f"{model.name}-importance.safetensors"
     if not path.is_file():
         write(torch_state(model.tensors()), model.calibration(), path)
     return path

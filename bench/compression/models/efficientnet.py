@@ -53,13 +53,13 @@ class EfficientNetLite0(Model):
     @cached_property
     def churches(self) -> Array:
         """Photographs (N, 3, 224, 224), values in [0, 1]."""
-        return self.photographs("val", PHOTOGRAPHS)
+        return self.photographs("val", self.place.size(PHOTOGRAPHS))
 
     def photographs(self, part: str, size: int) -> Array:
         """The first churches of a part of the data set."""
         with zipfile.ZipFile(self.place.data("imagenette_church224.zip")) as archive:
             names = sorted(n for n in archive.namelist() if n.startswith(part))
-            names = [n for n in names if not n.endswith("/")][: self.place.size(size)]
+            names = [n for n in names if not n.endswith("/")][:size]
             return np.stack([picture(archive.read(name))[0] for name in names])
 
     def calibration(self) -> Calibration:

@@ -50,7 +50,7 @@ class G2P(Model):
         letters = {letter: i for i, letter in enumerate(self.module.GRAPHEMES)}
         sounds = {sound: i for i, sound in enumerate(self.module.PHONEMES)}
         judges = {word for word, _ in self.words}
-        drawn = self.module.load_words(self.place.size(CALIBRATION), seed=SEED + 1)
+        drawn = self.module.load_words(CALIBRATION, seed=SEED + 1)
         batches = []
         for word, (said, *_) in drawn:
             if word not in judges:

@@ -66,7 +66,7 @@ class MiniLM(Model):
 
         rows = self.pairs[SHARE - 1 :: SHARE]
         sentences = self.tokenise(rows)
-        sentences = sentences[:: max(1, len(sentences) // self.place.size(SENTENCES))]
+        sentences = sentences[:: max(1, len(sentences) // SENTENCES)]
         batches = [(torch.tensor([each]), torch.ones(1, len(each))) for each in sentences]
         words = ("embeddings.word_embeddings.weight", "embeddings.position_embeddings.weight")
         words += ("embeddings.token_type_embeddings.weight",)

@@ -64,7 +64,7 @@ class _ResNet(Model):
     def calibration(self) -> Calibration:
         """Other images of the training set."""
         with np.load(self.place.data("cifar10_lossless4k.npz")) as data:
-            images = data["x"][EXACT : EXACT + self.place.size(CALIBRATION)]
+            images = data["x"][EXACT : EXACT + CALIBRATION]
         return Calibration(resnet.forward, [resnet.inputs(images)])
 
     def outputs(self, tensors: Tensors) -> Tensors:

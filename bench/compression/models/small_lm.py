@@ -62,7 +62,7 @@ class SmallLM(Model):
 
         tokens = self.encode(scripture.split(scripture.chapters())[0])
         length = len(self.tensors()["position.weight"])
-        starts = np.linspace(0, len(tokens) - length, self.place.size(CALIBRATION)).astype(int)
+        starts = np.linspace(0, len(tokens) - length, CALIBRATION).astype(int)
         return Calibration(
             forward, [torch.tensor(np.stack([tokens[s : s + length] for s in starts]))]
         )
