@@ -20,27 +20,41 @@ SHARED = TensorReport(
     shape=(32, 40),
     dtype="F32",
     n_values=4,
+    layout="row",
     kept_because="",
     bits_per_weight=2.1,
     relative_error=0.125,
     lower_bound=0.125,
+    output_error=None,
     energy=1000.0,
     nbytes_before=5120,
     nbytes_after=336,
 )
 KEPT = TensorReport(
-    "层\u202e" + "x" * 200, (), "F64", None, "fewer than 1024 weights", 64.0, 0.0, 0.0, 0.0, 8, 8
+    name="层\u202e" + "x" * 200,
+    shape=(),
+    dtype="F64",
+    n_values=None,
+    layout="",
+    kept_because="fewer than 1024 weights",
+    bits_per_weight=64.0,
+    relative_error=0.0,
+    lower_bound=0.0,
+    output_error=None,
+    energy=0.0,
+    nbytes_before=8,
+    nbytes_after=8,
 )
-REPORT = Report((SHARED, KEPT), 5300, 1060, 1.25, {"n_values": 4})
+REPORT = Report((SHARED, KEPT), 5300, 1060, 1.25, {"n_values": 4}, {})
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     _show.show(Tensors(REPORT), as_json=False)
     rest = "2.10 bits/weight, relative error 0.1250, gap 0, 1.2 s"
     assert capsys.readouterr().out.splitlines() == [
-        "values  bits/weight  rel. error  gap  dtype   shape  tensor",
-        r"     4         2.10      0.1250    0    F32   32x40  [bold]b[/bold]\x1b[31m\r\nred",
-        r"kept: fewer than 1024 weights           F64  scalar  层\u202e" + "x" * 200,
+        "values  bits/weight  rel. error  gap  layout  dtype   shape  tensor",
+        r"     4         2.10      0.1250    0     row    F32   32x40  [bold]b[/bold]\x1b[31m\r\nred",
+        r"kept: fewer than 1024 weights                   F64  scalar  层\u202e" + "x" * 200,
         f"total: 5.3 kB -> 1.1 kB, ratio 5.00, {rest}",
     ]
 
