@@ -112,7 +112,7 @@ def test_methods_are_the_table(model: Path, tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["--method", "magic"], [*METHODS, "magic"]),
-        (["--layout", "column"], ["column", "group:N"]),
+        (["--layout", "columns"], ["columns", "group:N"]),
         (["--layout", "group:0"], ["group:0"]),
         (["--n-values", "0"], ["n_values is 0"]),
         (["--n-values", "70000"], ["65536"]),
