@@ -67,6 +67,8 @@ class Planner:
         energy = weighted_squares(tensor.array.reshape(-1), tensor.weight)
         relative = job.importance is None and self.budget is not None and self.budget.in_bytes
         scale = tensor.array.size**SHARE / energy if relative and energy else 1.0
+        if job.importance is not None and tensor.weight is None:
+            scale = job.importance.typical
         least = least_bits(name, settings.rules) * tensor.array.size / 8.0
         about = About(energy, scale, least)
         if settings.entropy:
@@ -139,7 +141,7 @@ class Planner:
         """Most bytes of a file of the plan beside its compressed tensors."""
         job = self.job
         beside = sum(self._kept.values()) + len(job.source.skeleton or b"")
-        packed = self.manifest(self._described(plan), plan, 0.123456789012).packed()
+        packed = self.manifest(self._described(plan), plan).packed()
         expected = int(SPARE * packed.size) + BYTES + self._extra
         return 8 + reserved(job, plan.recipes) + beside + expected
 
@@ -155,13 +157,13 @@ class Planner:
             self.found[name].learn(option, scheme.nbytes - option.nbytes + coded)
         self._extra += nbytes - tensors - self._beside(plan)
 
-    def manifest(self, found: dict[str, Description], plan: Plan, seconds: float) -> Manifest:
+    def manifest(self, found: dict[str, Description], plan: Plan) -> Manifest:
         """Manifest of a file of the plan."""
         figures = {"loss": plan.loss, "bound": plan.bound} if self.budget is not None else {}
         source, skeleton = self.job.source, self.job.source.skeleton
         about = None if skeleton is None else (len(skeleton), zlib.crc32(skeleton))
         settings = asdict(self.job.settings)
-        return Manifest(settings, source.nbytes, seconds, figures, source.notes, about, found)
+        return Manifest(settings, source.nbytes, figures, source.notes, about, found)
 
     def used(self, found: dict[str, Description], nbytes: int) -> float:
         """Share of the budget that a file of ``nbytes`` uses; above 1 if it breaks it."""
@@ -199,7 +201,7 @@ class Planner:
         for name, one in found.items():
             nbytes = self.job.entries[name].nbytes if one.scheme is None else one.scheme.nbytes
             tensors.append(replace(one.report(name, nbytes), lower_bound=0.0))
-        about = self.manifest(found, plan, seconds)
+        about = self.manifest(found, plan)
         return Report(
             tuple(tensors),
             about.nbytes_before,
