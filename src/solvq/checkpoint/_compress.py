@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from solvq.checkpoint._carry import check_output, output
-from solvq.checkpoint._choice import Plan
 from solvq.checkpoint._container import SafetensorsWriter
 from solvq.checkpoint._importance import HESSIAN, MEAN, Importance
 from solvq.checkpoint._job import Job, Progress
-from solvq.checkpoint._plan import Settings
-from solvq.checkpoint._planner import Planner
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._restore import Compressed
 from solvq.checkpoint._schema import KEY
-from solvq.checkpoint._source import open_source
+from solvq.checkpoint._settings import Settings
 from solvq.checkpoint._write import finish, reserved, write_tensors
+from solvq.checkpoint.budget._choice import Plan
+from solvq.checkpoint.budget._planner import Planner
+from solvq.checkpoint.source._open import open_source
 from solvq.files import FormatError
 
 ROUNDS = 6  # files written at most until one keeps to the budget, and closely

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._container import NUMPY_DTYPES
-from solvq.checkpoint._source import open_source
+from solvq.checkpoint.source._open import open_source
 from solvq.files import FormatError
 
 HESSIAN, MEAN = ":hessian", ":mean"

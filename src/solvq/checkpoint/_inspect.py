@@ -16,7 +16,7 @@ from solvq.checkpoint._importance import Importance
 from solvq.checkpoint._report import Report, TensorReport
 from solvq.checkpoint._restore import Compressed
 from solvq.checkpoint._solve import Weight
-from solvq.checkpoint._source import Source, open_source
+from solvq.checkpoint.source._open import Source, open_source
 from solvq.files import FormatError
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._compare import compare, same_bits
 from solvq.checkpoint._container import NUMPY_DTYPES, Entry
-from solvq.checkpoint._difference import Difference, Errors, TensorDifference
 from solvq.checkpoint._restore import Compressed
 from solvq.checkpoint._schema import KEY
-from solvq.checkpoint._source import Source, open_source
+from solvq.checkpoint.compare._compare import compare, same_bits
+from solvq.checkpoint.compare._difference import Difference, Errors, TensorDifference
+from solvq.checkpoint.source._open import Source, open_source
 
 
 class _Restored(Source):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import zlib
 from dataclasses import asdict, replace
 
-from solvq.checkpoint._choice import Plan, within_bytes, within_error, within_file
 from solvq.checkpoint._encode import weighted_squares
 from solvq.checkpoint._job import Job, Progress, counted
-from solvq.checkpoint._options import About, Candidates, Fixed, fixed_options
-from solvq.checkpoint._priced import Priced
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._rules import least_bits
 from solvq.checkpoint._schema import Description, Manifest
 from solvq.checkpoint._write import Kept, kept, reserved
+from solvq.checkpoint.budget._choice import Plan, within_bytes, within_error, within_file
+from solvq.checkpoint.budget._options import About, Candidates, Fixed, fixed_options
+from solvq.checkpoint.budget._priced import Priced
 
 SPARE = 1.01  # by how much a planned manifest may be shorter than the one written, and
 BYTES = 64  # bytes more
