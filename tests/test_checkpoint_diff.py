@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from solvq.checkpoint import FormatError, TensorDifference, _certify, compress, diff
+from solvq.checkpoint import FormatError, TensorDifference, compress, diff
+from solvq.checkpoint.compare import _certify
 from solvq.checkpoint.compare._certify import Proof
 from solvq.checkpoint.compare._difference import Errors
 from solvq.checkpoint.compare._runs import (
