@@ -5,7 +5,8 @@ from __future__ import annotations
 import zlib
 from dataclasses import asdict, replace
 
-from solvq.checkpoint._encode import weighted_squares
+from solvq.checkpoint._encode import Tensor, weighted_squares
+from solvq.checkpoint._importance import HESSIAN
 from solvq.checkpoint._job import Job, Progress, counted
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._rules import least_bits
@@ -65,15 +66,25 @@ class Planner:
         job, settings = self.job, self.job.settings
         tensor = job.tensor(name)
         energy = weighted_squares(tensor.array.reshape(-1), tensor.weight)
-        relative = job.importance is None and self.budget is not None and self.budget.in_bytes
-        scale = tensor.array.size**SHARE / energy if relative and energy else 1.0
-        if job.importance is not None and tensor.weight is None:
-            scale = job.importance.typical
+        scale = self._scale(tensor, energy)
         least = least_bits(name, settings.rules) * tensor.array.size / 8.0
         about = About(energy, scale, least)
         if settings.entropy:
             return Priced(tensor, settings, about)
         return Fixed(fixed_options(tensor, settings, scale, job.n_jobs), about)
+
+    def _scale(self, tensor: Tensor, energy: float) -> float:
+        """What an error of a tensor counts in the plan.
+
+        Errors are relative where nothing is known of their effect, or only on the layer's own
+        outputs: those of different layers are not to be compared.
+        """
+        known = self.job.importance
+        if self.budget is None or not self.budget.in_bytes:
+            return 1.0
+        if known is None or known.has(HESSIAN):
+            return float(tensor.array.size**SHARE / energy) if energy else 1.0
+        return known.typical if tensor.weight is None else 1.0
 
     def plan(self, aim: float) -> Plan:
         """Best plan for ``aim`` times the budget; an empty one if there is none.
