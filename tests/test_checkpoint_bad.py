@@ -19,8 +19,8 @@ from safetensors.numpy import load_file
 
 from solvq import checkpoint
 from solvq.checkpoint import FormatError, _compress
-from solvq.checkpoint._source import open_source
 from solvq.checkpoint._write import write_tensors
+from solvq.checkpoint.source._open import open_source
 
 WEIGHT = {"w": np.random.default_rng(0).standard_normal((40, 40)).astype(np.float32)}
 

@@ -14,7 +14,7 @@ from checkpoints import tensors, write
 from numpy.typing import NDArray
 
 from solvq import checkpoint
-from solvq.checkpoint._planner import SHARE
+from solvq.checkpoint.budget._planner import SHARE
 
 Data = dict[str, NDArray[Any]]
 EXACT = {"layout": "tensor", "values": "same"}

@@ -15,11 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from solvq.checkpoint import FormatError, TensorDifference, _certify, compress, diff
-from solvq.checkpoint._certify import Proof
-from solvq.checkpoint._difference import Errors
-from solvq.checkpoint._runs import MOST_STEPS, add_cells, count_ranks, find_grids, take_distinct
-from solvq.checkpoint._structure import Structure
+from solvq.checkpoint import FormatError, TensorDifference, compress, diff
+from solvq.checkpoint.compare import _certify
+from solvq.checkpoint.compare._certify import Proof
+from solvq.checkpoint.compare._difference import Errors
+from solvq.checkpoint.compare._runs import (
+    MOST_STEPS,
+    add_cells,
+    count_ranks,
+    find_grids,
+    take_distinct,
+)
+from solvq.checkpoint.compare._structure import Structure
 from solvq.files import json_text
 from solvq.scalar import certificate, quantize, quantize_rows
 

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from solvq.checkpoint import FormatError, _onnx
+from solvq.checkpoint import FormatError
 from solvq.checkpoint._container import NUMPY_DTYPES
-from solvq.checkpoint._onnx import write_onnx
-from solvq.checkpoint._source import open_source
-from solvq.checkpoint._source_onnx import OnnxSource
+from solvq.checkpoint.source import _onnx_model as _onnx
+from solvq.checkpoint.source._onnx import OnnxSource
+from solvq.checkpoint.source._onnx_model import write_onnx
+from solvq.checkpoint.source._open import open_source
 
 onnx = pytest.importorskip("onnx")
 reference = pytest.importorskip("onnx.reference")

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from solvq import checkpoint
 from solvq.checkpoint import FormatError
-from solvq.checkpoint._source import READERS, open_source
-from solvq.checkpoint._source_npz import NpzSource
+from solvq.checkpoint.source._npz import NpzSource
+from solvq.checkpoint.source._open import READERS, open_source
 
 torch = pytest.importorskip("torch")
 W = {"w": torch.arange(6.0).reshape(2, 3)}

@@ -24,11 +24,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from solvq.checkpoint import FormatError
-from solvq.checkpoint._source import open_source
-from solvq.checkpoint._source_base import Source
-from solvq.checkpoint._source_torch import TorchSource
-from solvq.checkpoint._torch_pickle import _ACTIONS, PLAIN
-from solvq.checkpoint._torch_tensors import DTYPES
+from solvq.checkpoint.source._base import Source
+from solvq.checkpoint.source._open import open_source
+from solvq.checkpoint.source._torch import TorchSource
+from solvq.checkpoint.source._torch_pickle import _ACTIONS, PLAIN
+from solvq.checkpoint.source._torch_tensors import DTYPES
 
 torch = pytest.importorskip("torch")
 

@@ -45,6 +45,7 @@ KEPT = TensorReport(
     nbytes_before=8,
     nbytes_after=8,
 )
+ESCAPED = r"[bold]b[/bold]\x1b[31m\r\nred"
 REPORT = Report((SHARED, KEPT), 5300, 1060, 1.25, {"n_values": 4}, {})
 
 
@@ -53,7 +54,7 @@ def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     rest = "2.10 bits/weight, relative error 0.1250, gap 0, 1.2 s"
     assert capsys.readouterr().out.splitlines() == [
         "values  bits/weight  rel. error  gap  layout  dtype   shape  tensor",
-        r"     4         2.10      0.1250    0     row    F32   32x40  [bold]b[/bold]\x1b[31m\r\nred",
+        f"     4         2.10      0.1250    0     row    F32   32x40  {ESCAPED}",
         r"kept: fewer than 1024 weights                   F64  scalar  层\u202e" + "x" * 200,
         f"total: 5.3 kB -> 1.1 kB, ratio 5.00, {rest}",
     ]

@@ -10,12 +10,16 @@ from bench.compression.models import MODELS, Measure
 from bench.compression.results import EQUAL, Result
 from bench.compression.rows import SOLVQ
 from bench.report import lines_up, number
+from bench.vector.tables import Goal
 
 NOTES = """\
 bits/weight  8 times the bytes of the file that are not kept tensors, per compressed weight; all
              methods compress the tensors of two dimensions and 1,024 weights or more
 bytes        of solvq: of the file; of others: of a safetensors file with their parts
 error        squared error over the sum of squares, all compressed tensors together
+blocks       run over the flattened tensor and the last one is padded: the packages do the same
+             where a block divides the rows (bitsandbytes always); of other rows, as those of 3 x 3
+             convolutions, torchao pads or skips and GGUF keeps float16, which costs more bytes
 a=b          solvq-a with the file size of b as its limit: equal bytes"""
 
 
@@ -97,6 +101,16 @@ def verdict(ours: Result, theirs: Result, row: str, rival: str) -> Verdict:
         f" error x {ratio:.3f}"
     )
     return Verdict(ours["model"], row, rival, ours["bits"], text, better, line)
+
+
+def goals(results: Iterable[Result]) -> list[Goal]:
+    """The stated goal for MiniLM: its matrices at 4 bits a weight."""
+    return [
+        Goal(f"minilm, {each['method']} at 4 bits: squared error", each["relative_error"], 0.0055)
+        for each in results
+        if each["status"] == "ok" and each["bits"] == 4 and each["model"] == "minilm"
+        if each["method"] in ("solvq-auto", "solvq-entropy")
+    ]
 
 
 def judgement(found: list[Verdict]) -> str:

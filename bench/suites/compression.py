@@ -13,7 +13,7 @@ from bench.compression.place import Place
 from bench.compression.results import Job, Results
 from bench.compression.rows import SOLVQ
 from bench.compression.run import CHOICES, SAME_BYTES, equal_jobs, jobs_of, run
-from bench.compression.tables import NOTES, judgement, table, verdicts
+from bench.compression.tables import NOTES, goals, judgement, table, verdicts
 from bench.environment import environment, environment_text
 from bench.suites._base import Suite
 
@@ -131,6 +131,7 @@ def report(models: list[str], found: list[dict[str, Any]], left_out: dict[str, s
         parts.append(
             "QUICK: a twenty-fifth of the words, images and sentences; noise, not a result"
         )
+    parts += ["\n".join(goal.line() for goal in goals(found))] if goals(found) else []
     return "\n\n".join([*parts, judgement(verdicts(found))])
 
 

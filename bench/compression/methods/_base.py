@@ -45,8 +45,8 @@ class Method(ABC):
 def blocks(x: Array, length: int) -> Array:
     """Weights in blocks (n, length) of the flattened tensor; the last one repeats its last weight.
 
-    Rows that a block divides are cut as all packages do. bitsandbytes flattens as well; of rows
-    that a block does not divide, torchao pads or skips and GGUF stores float16, which costs more.
+    As all packages do where a block divides the rows; the notes of the tables say what they do
+    with others.
     """
     flat = x.reshape(-1).astype(np.float32)
     missing = -flat.size % length

@@ -22,7 +22,7 @@ from bench.networks import resnet
 
 EXACT, TEST = 1000, 3000
 BATCH = 250
-CALIBRATION = 256  # exact images after those that judge
+CALIBRATION = 256  # training images
 
 
 class _ResNet(Model):
@@ -48,13 +48,17 @@ class _ResNet(Model):
 
     @cached_property
     def test(self) -> tuple[Array, Array]:
-        """Images and labels of the test set, every third one, decoded from JPEG."""
+        """Images and labels of the test set, evenly spread."""
+        return self.stored(of_test=True, size=self.place.size(TEST))
+
+    def stored(self, of_test: bool, size: int) -> tuple[Array, Array]:
+        """Images and labels of the test or training set that were stored as JPEG."""
         from PIL import Image
 
         with np.load(self.place.data("cifar10_jpeg75_60k.npz")) as data:
             jpeg, offsets, labels = data["jpeg"], data["offsets"], data["label"]
-            rows = np.flatnonzero(data["is_test"])
-        rows = rows[:: len(rows) // self.place.size(TEST)][: self.place.size(TEST)]
+            rows = np.flatnonzero(data["is_test"] == of_test)
+        rows = rows[:: len(rows) // size][:size]
         images = [
             np.asarray(Image.open(io.BytesIO(jpeg[offsets[i] : offsets[i + 1]].tobytes())))
             for i in rows
@@ -62,9 +66,8 @@ class _ResNet(Model):
         return np.stack(images), labels[rows]
 
     def calibration(self) -> Calibration:
-        """Other images of the training set."""
-        with np.load(self.place.data("cifar10_lossless4k.npz")) as data:
-            images = data["x"][EXACT : EXACT + CALIBRATION]
+        """Training images as JPEG: of the exact ones the network is too sure to tell anything."""
+        images = self.stored(of_test=False, size=CALIBRATION)[0]
         return Calibration(resnet.forward, [resnet.inputs(images)])
 
     def outputs(self, tensors: Tensors) -> Tensors:

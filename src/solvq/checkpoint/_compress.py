@@ -5,21 +5,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from solvq.checkpoint._carry import check_output, output
-from solvq.checkpoint._choice import Plan
 from solvq.checkpoint._container import SafetensorsWriter
 from solvq.checkpoint._importance import HESSIAN, MEAN, Importance
 from solvq.checkpoint._job import Job, Progress
-from solvq.checkpoint._plan import Settings
-from solvq.checkpoint._planner import Planner
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._restore import Compressed
 from solvq.checkpoint._schema import KEY
-from solvq.checkpoint._source import open_source
+from solvq.checkpoint._settings import Settings
 from solvq.checkpoint._write import finish, reserved, write_tensors
+from solvq.checkpoint.budget._choice import Plan
+from solvq.checkpoint.budget._planner import Planner
+from solvq.checkpoint.source._open import open_source
 from solvq.files import FormatError
 
 ROUNDS = 6  # files written at most until one keeps to the budget, and closely
@@ -91,7 +92,7 @@ def _planned(planner: Planner, aim: float, other: Plan | None) -> Plan:
         return other
 
 
-def _written(job: Job, target: Path, started: float, progress: Progress | None) -> None:
+def _written(job: Job, target: Path, progress: Progress | None) -> None:
     """Write files until one keeps to the budget."""
     planner, aim = Planner(job, progress), 1.0
     wide: Plan | None = None  # one that keeps to the budget, but wastes some of it
@@ -100,8 +101,7 @@ def _written(job: Job, target: Path, started: float, progress: Progress | None) 
         recipes = chosen.recipes or job.recipes
         with SafetensorsWriter(target, reserved(job, recipes)) as writer:
             found = write_tensors(writer, job, recipes, progress)
-            seconds = time.perf_counter() - started
-            packed = planner.manifest(found, chosen, seconds).packed()
+            packed = planner.manifest(found, chosen).packed()
             size = writer.nbytes + packed.size
             used = planner.used(found, size)
             if used <= 1.0 and (turn or used >= 1.0 - WASTE or not job.settings.entropy):
@@ -174,5 +174,6 @@ def compress(
     target = Path(dst)
     check_output(job.source.path, target, force)
     with output(job.source.path, target, job.source.companions) as file:
-        _written(job, file, started, progress)
-        return Compressed(file).report()
+        _written(job, file, progress)
+        report = Compressed(file).report()
+    return replace(report, seconds=time.perf_counter() - started)

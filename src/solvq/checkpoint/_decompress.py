@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from solvq.checkpoint._carry import FILES, check_output, is_folder, output
 from solvq.checkpoint._container import Entry, SafetensorsWriter, by_alignment, header_size, late
-from solvq.checkpoint._onnx import write_onnx
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._restore import Compressed
-from solvq.checkpoint._source import READERS
-from solvq.checkpoint._source_folder import companions_of
+from solvq.checkpoint.source._folder import companions_of
+from solvq.checkpoint.source._onnx_model import write_onnx
+from solvq.checkpoint.source._open import READERS
 from solvq.files import FormatError, replacing
 
 

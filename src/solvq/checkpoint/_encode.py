@@ -14,7 +14,6 @@ from solvq.checkpoint._feedback import bias_shift
 from solvq.checkpoint._layout import Layout, layout_of
 from solvq.checkpoint._outputs import Choice, fitted, matrix, output_error
 from solvq.checkpoint._pack import gather, index_width, pack, table_error
-from solvq.checkpoint._plan import RESTRICTED, Recipe, Settings
 from solvq.checkpoint._scales import (
     balancing,
     block_scales,
@@ -26,6 +25,7 @@ from solvq.checkpoint._scales import (
 )
 from solvq.checkpoint._schema import Description
 from solvq.checkpoint._scheme import SCALES, Scheme, filled
+from solvq.checkpoint._settings import RESTRICTED, Recipe, Settings
 from solvq.checkpoint._solve import Finder, Solved, Weight, solve
 from solvq.scalar._kernels import Float64
 

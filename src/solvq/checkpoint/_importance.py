@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._container import NUMPY_DTYPES
-from solvq.checkpoint._source import open_source
+from solvq.checkpoint.source._open import open_source
 from solvq.files import FormatError
 
 HESSIAN, MEAN = ":hessian", ":mean"
@@ -85,6 +86,13 @@ class Importance:
             raise FormatError(f"{self.path}: {name!r} {fault}; give weights >= 0, not all zero")
         floor = FLOOR * float((array / largest).mean()) * largest
         return np.broadcast_to(np.maximum(array, floor), shape)
+
+    @cached_property
+    def typical(self) -> float:
+        """Mean weight of the elements of an entry, mean over entries: for tensors without one."""
+        names = [n for n in self._source.entries if not n.endswith((HESSIAN, MEAN))]
+        means = [float(array.mean()) for n in names if (array := self._finite(n)) is not None]
+        return float(np.mean(means)) if means else 1.0
 
     def hessian(self, name: str, columns: int) -> NDArray[np.float64] | None:
         """Second moments (columns, columns) of the inputs; None if there is no entry."""

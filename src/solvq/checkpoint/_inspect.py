@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from solvq.checkpoint._importance import Importance
 from solvq.checkpoint._report import Report, TensorReport
 from solvq.checkpoint._restore import Compressed
 from solvq.checkpoint._solve import Weight
-from solvq.checkpoint._source import Source, open_source
+from solvq.checkpoint.source._open import Source, open_source
 from solvq.files import FormatError
 
 
@@ -45,10 +46,11 @@ def inspect(
     FormatError
         If a file cannot be read, or ``original`` has other tensors.
     """
+    started = time.perf_counter()
     compressed = Compressed(Path(src))
     report = compressed.report()
     if original is None:
-        return report
+        return replace(report, seconds=time.perf_counter() - started)
     source, weights = open_source(Path(original)), None
     if importance is not None:
         weights = Importance(Path(importance))
@@ -62,7 +64,7 @@ def inspect(
         done += tensor.nbytes_before
         if progress is not None:
             progress(tensor.name, done, total)
-    return replace(report, tensors=tuple(tensors))
+    return replace(report, tensors=tuple(tensors), seconds=time.perf_counter() - started)
 
 
 def _proved(

@@ -13,8 +13,8 @@ from typing import TypeVar
 from solvq.checkpoint._container import Entry
 from solvq.checkpoint._encode import Tensor
 from solvq.checkpoint._importance import Importance
-from solvq.checkpoint._plan import FLOATS, Recipe, Settings
-from solvq.checkpoint._source_base import Source
+from solvq.checkpoint._settings import FLOATS, Recipe, Settings
+from solvq.checkpoint.source._base import Source
 from solvq.scalar import NonFiniteError
 
 Progress = Callable[[str, int, int], None]

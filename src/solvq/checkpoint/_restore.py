@@ -134,7 +134,7 @@ class Compressed:
             tuple(tensors),
             about.nbytes_before,
             self.path.stat().st_size,
-            about.seconds,
+            0.0,
             about.settings,
             about.plan,
             about.notes,

@@ -163,7 +163,6 @@ class Manifest:
 
     settings: dict[str, Any]
     nbytes_before: int
-    seconds: float
     plan: dict[str, float]
     notes: tuple[str, ...]
     skeleton: tuple[int, int] | None
@@ -172,7 +171,7 @@ class Manifest:
     def packed(self) -> NDArray[np.uint8]:
         """Bytes of the manifest."""
         tensors = {name: found.to_json() for name, found in self.tensors.items()}
-        names = ("settings", "nbytes_before", "seconds", "plan", "notes", "skeleton")
+        names = ("settings", "nbytes_before", "plan", "notes", "skeleton")
         fields = {name: getattr(self, name) for name in names}
         text = json.dumps(fields | {"tensors": tensors}, separators=(",", ":"))
         return np.frombuffer(zlib.compress(text.encode(), 9), np.uint8)
@@ -228,7 +227,7 @@ def read_manifest(
         if raw["skeleton"] is not None:
             size, crc = raw["skeleton"]
             skeleton = (int(size), int(crc))
-        before, seconds = int(raw["nbytes_before"]), float(raw["seconds"])
-        return Manifest(dict(raw["settings"]), before, seconds, plan, notes, skeleton, tensors)
+        before = int(raw["nbytes_before"])
+        return Manifest(dict(raw["settings"]), before, plan, notes, skeleton, tensors)
     except (*DAMAGE, zlib.error) as error:
         raise FormatError(f"{path}: damaged description of the tensors ({error})") from None

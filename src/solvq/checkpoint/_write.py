@@ -21,9 +21,9 @@ from solvq.checkpoint._container import (
 from solvq.checkpoint._encode import Encoded, encode, weighted_squares
 from solvq.checkpoint._job import Job, Progress, counted
 from solvq.checkpoint._lossless import pack_lossless
-from solvq.checkpoint._plan import Recipe
 from solvq.checkpoint._schema import KEY, MANIFEST, SKELETON, Description, signature
 from solvq.checkpoint._scheme import Stored
+from solvq.checkpoint._settings import Recipe
 from solvq.scalar._kernels import Float64
 
 SIGNED = f"{10**9} {2**32:08x}"  # as long as any entry of the metadata

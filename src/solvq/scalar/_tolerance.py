@@ -4,7 +4,7 @@ As in `solvq.scalar._graded` the points between nodes are moved to these for a b
 stand at the same share of each cluster, which costs every cluster the same share of its bound, and
 the sums of a cell are differences of running sums, made once for each short frame of points. A
 partition is found on merged cells: those that are wide draw no boundary, as moved points would.
-``tests/oracles.py`` holds slow twins.
+The tests compare the sums with those of the points, and the nodes with `moved`.
 """
 
 from __future__ import annotations

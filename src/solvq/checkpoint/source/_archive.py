@@ -8,7 +8,7 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from solvq.checkpoint._source_base import reason
+from solvq.checkpoint.source._base import reason
 from solvq.files import FormatError
 
 DAMAGE = (

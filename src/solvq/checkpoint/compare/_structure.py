@@ -15,7 +15,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._runs import MOST_STEPS, count_known, count_ranks, find_grids
+from solvq.checkpoint.compare._runs import MOST_STEPS, count_known, count_ranks, find_grids
 from solvq.code import index_bits
 from solvq.scalar._kernels import Float64
 

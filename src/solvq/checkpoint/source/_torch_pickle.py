@@ -1,7 +1,7 @@
 """Pickles of torch, read without running them.
 
 A pickle is a program for a stack machine. The one here knows the instructions that build plain
-containers; the only "calls" are the functions of `solvq.checkpoint._torch_globals`, so that no
+containers; the only "calls" are the functions of the module `_torch_globals` beside it, so that no
 file can reach any other code. It is no subclass of `pickle.Unpickler`, which a hostile file can
 stop without any call: by an index of its memo that is billions large, or by a key that is a tuple
 of tuples of tuples and takes for ever to hash.
@@ -13,9 +13,9 @@ import pickletools
 from collections.abc import Callable
 from typing import IO, Any, NamedTuple
 
-from solvq.checkpoint._source_base import reason
-from solvq.checkpoint._torch_globals import Inert, call, fill, find
-from solvq.checkpoint._torch_tensors import Storage, make_storage
+from solvq.checkpoint.source._base import reason
+from solvq.checkpoint.source._torch_globals import Inert, call, fill, find
+from solvq.checkpoint.source._torch_tensors import Storage, make_storage
 from solvq.files import FormatError
 
 PLAIN = frozenset({

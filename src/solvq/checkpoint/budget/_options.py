@@ -12,9 +12,9 @@ from solvq.checkpoint._container import NAMES
 from solvq.checkpoint._encode import Tensor, entry_dtypes
 from solvq.checkpoint._layout import Layout, layout_of
 from solvq.checkpoint._pack import packed_size
-from solvq.checkpoint._plan import AUTO, Recipe, Settings
 from solvq.checkpoint._scales import divided, first_scales, wide
 from solvq.checkpoint._scheme import SCALES, Scheme
+from solvq.checkpoint._settings import AUTO, Recipe, Settings
 from solvq.checkpoint._solve import Finder, Weight, solve
 from solvq.scalar._counts import solve_counts
 from solvq.scalar._partition import _coarse

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from solvq.checkpoint._container import NAMES
 from solvq.checkpoint._encode import Tensor, coded_indices, entry_dtypes
 from solvq.checkpoint._layout import layout_of
-from solvq.checkpoint._options import About, Candidates, Option, coarse, spread_of
-from solvq.checkpoint._plan import Recipe, Settings
 from solvq.checkpoint._scales import balance, balancing, divided, wide
 from solvq.checkpoint._scheme import SCALES, Scheme
+from solvq.checkpoint._settings import Recipe, Settings
+from solvq.checkpoint.budget._options import About, Candidates, Option, coarse, spread_of
 from solvq.scalar._assign import assign_cells
 from solvq.scalar._entropy_search import NAT, Cells, cheapest_cells, entropy, grouped
 from solvq.scalar._iteration import unit

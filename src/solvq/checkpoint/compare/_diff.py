@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._compare import compare, same_bits
 from solvq.checkpoint._container import NUMPY_DTYPES, Entry
-from solvq.checkpoint._difference import Difference, Errors, TensorDifference
 from solvq.checkpoint._restore import Compressed
 from solvq.checkpoint._schema import KEY
-from solvq.checkpoint._source import Source, open_source
+from solvq.checkpoint.compare._compare import compare, same_bits
+from solvq.checkpoint.compare._difference import Difference, Errors, TensorDifference
+from solvq.checkpoint.source._open import Source, open_source
 
 
 class _Restored(Source):
@@ -30,6 +30,14 @@ class _Restored(Source):
             tensor.name: Entry(tensor.dtype, tensor.shape, tensor.nbytes_before)
             for tensor in self._compressed.report().tensors
         }
+
+    def in_form(self, name: str) -> bool:
+        """Whether free tables of as many values say nothing of a tensor: if it is coded or scaled.
+
+        The bound of its own form stands in the file; `inspect` proves it again.
+        """
+        scheme = self._compressed.manifest.tensors[name].scheme
+        return scheme is not None and (scheme.coded is not None or scheme.scales is not None)
 
     def array(self, name: str) -> NDArray[Any]:
         return self._compressed.array(name)
@@ -78,6 +86,7 @@ def _compared(
     if about.why_not or left is None or right is None:
         return about
     unknown = sorted({e.dtype for e in (left, right)} - set(NUMPY_DTYPES))
+    certify = certify and not (isinstance(b, _Restored) and b.in_form(name))
     if not unknown:
         return compare(about, a.array(name), b.array(name), certify, n_jobs)
     same = left.dtype == right.dtype and same_bits(a.raw(name), b.raw(name))
@@ -131,7 +140,8 @@ def diff(
     -----
     The bound is that of free tables of as many values as B's have, each for as many weights. An
     even grid or a scaled table is cheaper than free tables, so its distance from the bound also
-    holds what its form costs; `Structure` says which it is.
+    holds what its form costs; `Structure` says which it is. Tensors that `compress` coded or scaled
+    have no bound here: that of their own form stands in the file, and `inspect` proves it again.
     """
     started = time.perf_counter()
     left, right = _opened(a), _opened(b)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._runs import add_cells, count_ranks, take_distinct
-from solvq.checkpoint._structure import CHUNK, Structure, chunks, count_values
+from solvq.checkpoint.compare._runs import add_cells, count_ranks, take_distinct
+from solvq.checkpoint.compare._structure import CHUNK, Structure, chunks, count_values
 from solvq.scalar import Histogram, certificate, quantize_rows
 from solvq.scalar._certificate import gap
 from solvq.scalar._kernels import Float64

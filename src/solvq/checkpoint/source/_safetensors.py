@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._container import SafetensorsReader
-from solvq.checkpoint._source_base import Source
+from solvq.checkpoint.source._base import Source
 
 
 class SafetensorsSource(Source):

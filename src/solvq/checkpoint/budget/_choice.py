@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from solvq.checkpoint._allocate import allocate, refined
-from solvq.checkpoint._budget import Budget
-from solvq.checkpoint._options import BITS, Candidates, Option
-from solvq.checkpoint._plan import Recipe
+from solvq.checkpoint._settings import Recipe
+from solvq.checkpoint.budget._allocate import allocate, refined
+from solvq.checkpoint.budget._limit import Budget
+from solvq.checkpoint.budget._options import BITS, Candidates, Option
 
 COLUMNS = 8  # rounds of new options at the slope that the last ones gave
 CLOSE = 1e-4  # relative distance of loss and bound at which no more are made

@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from solvq.checkpoint._budget import Budget
 from solvq.checkpoint._container import Entry
 from solvq.checkpoint._layout import ALLOWED, PATTERN
 from solvq.checkpoint._rules import KEEP, RULES, action_of, check_rules, least_bits, matches
 from solvq.checkpoint._scheme import MAX_VALUES, SCALES
+from solvq.checkpoint.budget._limit import Budget
 from solvq.scalar import METHODS
 
 FLOATS = ("F64", "F32", "F16", "BF16")

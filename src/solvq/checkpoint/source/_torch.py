@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._container import NUMPY_DTYPES, Entry
-from solvq.checkpoint._source_base import Source, listed
-from solvq.checkpoint._torch_file import read_torch_file
-from solvq.checkpoint._torch_tensors import Tensor
+from solvq.checkpoint.source._base import Source, listed
+from solvq.checkpoint.source._torch_file import read_torch_file
+from solvq.checkpoint.source._torch_tensors import Tensor
 from solvq.files import FormatError
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "module")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from solvq.checkpoint._source_base import Source
-from solvq.checkpoint._source_folder import FolderSource
-from solvq.checkpoint._source_npz import NpzSource
-from solvq.checkpoint._source_onnx import OnnxSource
-from solvq.checkpoint._source_safetensors import SafetensorsSource
-from solvq.checkpoint._source_torch import TorchSource
-from solvq.checkpoint._torch_file import SNIFFED, is_legacy
+from solvq.checkpoint.source._base import Source
+from solvq.checkpoint.source._folder import FolderSource
+from solvq.checkpoint.source._npz import NpzSource
+from solvq.checkpoint.source._onnx import OnnxSource
+from solvq.checkpoint.source._safetensors import SafetensorsSource
+from solvq.checkpoint.source._torch import TorchSource
+from solvq.checkpoint.source._torch_file import SNIFFED, is_legacy
 from solvq.files import FormatError
 
 READERS: dict[str, Callable[[Path], Source]] = {

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._certify import Proof, prove
-from solvq.checkpoint._difference import Errors, TensorDifference
-from solvq.checkpoint._structure import CHUNK, Structure, find
+from solvq.checkpoint.compare._certify import Proof, prove
+from solvq.checkpoint.compare._difference import Errors, TensorDifference
+from solvq.checkpoint.compare._structure import CHUNK, Structure, find
 from solvq.scalar._kernels import Float64
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._archive import DAMAGE, open_archive
 from solvq.checkpoint._container import NAMES, Entry
-from solvq.checkpoint._source_base import Source, listed, reason
+from solvq.checkpoint.source._archive import DAMAGE, open_archive
+from solvq.checkpoint.source._base import Source, listed, reason
 from solvq.files import FormatError
 
 

@@ -8,9 +8,9 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
-from solvq.checkpoint._archive import open_archive
 from solvq.checkpoint._container import NUMPY_DTYPES
-from solvq.checkpoint._torch_pickle import read_pickle
+from solvq.checkpoint.source._archive import open_archive
+from solvq.checkpoint.source._torch_pickle import read_pickle
 from solvq.files import FormatError
 
 MAGIC = 0x1950A86A20F9469CFC6C

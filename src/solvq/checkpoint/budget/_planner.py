@@ -5,15 +5,16 @@ from __future__ import annotations
 import zlib
 from dataclasses import asdict, replace
 
-from solvq.checkpoint._choice import Plan, within_bytes, within_error, within_file
-from solvq.checkpoint._encode import weighted_squares
+from solvq.checkpoint._encode import Tensor, weighted_squares
+from solvq.checkpoint._importance import HESSIAN
 from solvq.checkpoint._job import Job, Progress, counted
-from solvq.checkpoint._options import About, Candidates, Fixed, fixed_options
-from solvq.checkpoint._priced import Priced
 from solvq.checkpoint._report import Report
 from solvq.checkpoint._rules import least_bits
 from solvq.checkpoint._schema import Description, Manifest
 from solvq.checkpoint._write import Kept, kept, reserved
+from solvq.checkpoint.budget._choice import Plan, within_bytes, within_error, within_file
+from solvq.checkpoint.budget._options import About, Candidates, Fixed, fixed_options
+from solvq.checkpoint.budget._priced import Priced
 
 SPARE = 1.01  # by how much a planned manifest may be shorter than the one written, and
 BYTES = 64  # bytes more
@@ -65,13 +66,25 @@ class Planner:
         job, settings = self.job, self.job.settings
         tensor = job.tensor(name)
         energy = weighted_squares(tensor.array.reshape(-1), tensor.weight)
-        relative = job.importance is None and self.budget is not None and self.budget.in_bytes
-        scale = tensor.array.size**SHARE / energy if relative and energy else 1.0
+        scale = self._scale(tensor, energy)
         least = least_bits(name, settings.rules) * tensor.array.size / 8.0
         about = About(energy, scale, least)
         if settings.entropy:
             return Priced(tensor, settings, about)
         return Fixed(fixed_options(tensor, settings, scale, job.n_jobs), about)
+
+    def _scale(self, tensor: Tensor, energy: float) -> float:
+        """What an error of a tensor counts in the plan.
+
+        Errors are relative where nothing is known of their effect, or only on the layer's own
+        outputs: those of different layers are not to be compared.
+        """
+        known = self.job.importance
+        if self.budget is None or not self.budget.in_bytes:
+            return 1.0
+        if known is None or known.has(HESSIAN):
+            return float(tensor.array.size**SHARE / energy) if energy else 1.0
+        return known.typical if tensor.weight is None else 1.0
 
     def plan(self, aim: float) -> Plan:
         """Best plan for ``aim`` times the budget; an empty one if there is none.
@@ -139,7 +152,7 @@ class Planner:
         """Most bytes of a file of the plan beside its compressed tensors."""
         job = self.job
         beside = sum(self._kept.values()) + len(job.source.skeleton or b"")
-        packed = self.manifest(self._described(plan), plan, 0.123456789012).packed()
+        packed = self.manifest(self._described(plan), plan).packed()
         expected = int(SPARE * packed.size) + BYTES + self._extra
         return 8 + reserved(job, plan.recipes) + beside + expected
 
@@ -155,13 +168,13 @@ class Planner:
             self.found[name].learn(option, scheme.nbytes - option.nbytes + coded)
         self._extra += nbytes - tensors - self._beside(plan)
 
-    def manifest(self, found: dict[str, Description], plan: Plan, seconds: float) -> Manifest:
+    def manifest(self, found: dict[str, Description], plan: Plan) -> Manifest:
         """Manifest of a file of the plan."""
         figures = {"loss": plan.loss, "bound": plan.bound} if self.budget is not None else {}
         source, skeleton = self.job.source, self.job.source.skeleton
         about = None if skeleton is None else (len(skeleton), zlib.crc32(skeleton))
         settings = asdict(self.job.settings)
-        return Manifest(settings, source.nbytes, seconds, figures, source.notes, about, found)
+        return Manifest(settings, source.nbytes, figures, source.notes, about, found)
 
     def used(self, found: dict[str, Description], nbytes: int) -> float:
         """Share of the budget that a file of ``nbytes`` uses; above 1 if it breaks it."""
@@ -199,7 +212,7 @@ class Planner:
         for name, one in found.items():
             nbytes = self.job.entries[name].nbytes if one.scheme is None else one.scheme.nbytes
             tensors.append(replace(one.report(name, nbytes), lower_bound=0.0))
-        about = self.manifest(found, plan, seconds)
+        about = self.manifest(found, plan)
         return Report(
             tuple(tensors),
             about.nbytes_before,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._container import ALIGN, NUMPY_DTYPES
-from solvq.checkpoint._source_base import reason
+from solvq.checkpoint.source._base import reason
 from solvq.files import FormatError, check_target, replacing
 
 ArrayOf = Callable[[str], NDArray[Any]]

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from solvq.checkpoint._source_base import Source, listed, reason
-from solvq.checkpoint._source_safetensors import SafetensorsSource
-from solvq.checkpoint._source_torch import TorchSource
+from solvq.checkpoint.source._base import Source, listed, reason
+from solvq.checkpoint.source._safetensors import SafetensorsSource
+from solvq.checkpoint.source._torch import TorchSource
 from solvq.files import FormatError
 
 

@@ -6,8 +6,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from solvq.checkpoint._certify import Proof
-from solvq.checkpoint._structure import Structure
+from solvq.checkpoint.compare._certify import Proof
+from solvq.checkpoint.compare._structure import Structure
 from solvq.scalar._certificate import gap
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from solvq.checkpoint._torch_tensors import (
+from solvq.checkpoint.source._torch_tensors import (
     DTYPES,
     STORAGES,
     Global,

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from solvq.checkpoint._container import NUMPY_DTYPES, Entry
-from solvq.checkpoint._onnx import (
+from solvq.checkpoint.source._base import Source, listed
+from solvq.checkpoint.source._onnx_model import (
     DTYPES,
     EXTERNAL,
     inner_values,
@@ -19,7 +20,6 @@ from solvq.checkpoint._onnx import (
     tensor_length,
     without_values,
 )
-from solvq.checkpoint._source_base import Source, listed
 from solvq.files import FormatError
 
 

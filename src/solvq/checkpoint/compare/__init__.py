@@ -1,0 +1,1 @@
+"""Two checkpoints, tensor by tensor: what differs, and how good it is."""

@@ -1,0 +1,1 @@
+"""Checkpoints that can be read, one file a format."""
