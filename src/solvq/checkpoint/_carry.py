@@ -30,8 +30,21 @@ def check_output(source: Path, target: Path, force: bool) -> None:
         raise FormatError(f"{target}: is the input; give another folder")
     if target.exists() and not force:
         raise FileExistsError(f"{target}: exists; use --force (force=True) to replace its files")
+    others = [f.name for f in target.iterdir() if _is_weights(f)] if target.is_dir() else []
+    if others:
+        raise FormatError(
+            f"{target}: holds other weights ({others[0]}), which would be taken for those of the "
+            "model; remove them, or give another folder"
+        )
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent}: no such folder")
+
+
+def _is_weights(file: Path) -> bool:
+    """Whether a file would be read as weights beside, or in place of, those written."""
+    if file.name.endswith(".index.json"):
+        return True
+    return file.suffix in (".safetensors", ".bin") and file.name != WEIGHTS
 
 
 @contextmanager

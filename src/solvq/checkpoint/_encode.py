@@ -24,7 +24,7 @@ from solvq.checkpoint._scales import (
     wide,
 )
 from solvq.checkpoint._schema import Description
-from solvq.checkpoint._scheme import SCALES, Scheme, filled
+from solvq.checkpoint._scheme import SCALES, Scheme, credible, filled
 from solvq.checkpoint._settings import RESTRICTED, Recipe, Settings
 from solvq.checkpoint._solve import Finder, Solved, Weight, solve
 from solvq.scalar._kernels import Float64
@@ -91,12 +91,15 @@ def _scaled(
     scales = block_scales(x, blocks, values)
     scale_dtype = held(scales, scale_dtype)
     scales = stored_scales(scales, scale_dtype)
+    solved = solve(*divided(x, weight, scales, blocks), tables, find)
+    best = solved, scales
     for _ in range(ROUNDS):
-        solved = solve(*divided(x, weight, scales, blocks), tables, find)
         q = np.empty(x.size, x.dtype)
         gather(solved.tables.astype(x.dtype), solved.indices, tables, q)
         scales = stored_scales(fitted_scales(x, weight, q, scales, blocks), scale_dtype)
-    return solve(*divided(x, weight, scales, blocks), tables, find), scales, scale_dtype
+        solved = solve(*divided(x, weight, scales, blocks), tables, find)
+        best = (solved, scales) if solved.error < best[0].error else best
+    return *best, scale_dtype
 
 
 def _balanced(
@@ -195,9 +198,11 @@ def encode(tensor: Tensor, recipe: Recipe, settings: Settings, jobs: int | None)
     if scheme.scales is not None:
         parts.append(_padded(scales, scheme.scale_dtype))
     if settings.entropy:
-        parts.append(coded_indices(choice.indices, scheme.n_values, array.shape[0], jobs))
-        scheme = replace(scheme, coded=parts[-1].size)
-    else:
+        stream = coded_indices(choice.indices, scheme.n_values, array.shape[0], jobs)
+        if credible(array.size, stream.size):
+            parts.append(stream)
+            scheme = replace(scheme, coded=stream.size)
+    if scheme.coded is None:
         parts.append(pack(choice.indices, index_width(scheme.n_values)))
     energy = solved.energy
     if energy is None or scheme.scales is not None:

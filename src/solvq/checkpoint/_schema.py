@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from solvq.checkpoint._container import NUMPY_DTYPES
 from solvq.checkpoint._layout import Layout
 from solvq.checkpoint._report import TensorReport
-from solvq.checkpoint._scheme import Scheme, Stored
+from solvq.checkpoint._scheme import Scheme, Stored, credible
 from solvq.files import FormatError
 
 VERSION = 2
@@ -110,6 +110,8 @@ class Description:
             raise ValueError("description is out of range")
         if self.scheme is not None:
             self.scheme.check(self.size)
+        elif self.coded is not None and not credible(self.nbytes, self.coded):
+            raise ValueError("coded bytes are too few for the tensor")
 
     def to_json(self) -> dict[str, Any]:
         """What `description` reads, without what is usual."""

@@ -13,6 +13,7 @@ from solvq.checkpoint._layout import Layout
 from solvq.checkpoint._pack import gather, index_width, multiply, packed_size
 
 MAX_VALUES = 1 << 16
+MOST_CODED = 20  # logarithm of what a coded byte may stand for
 ENTRIES = ("F64", "F32", "F16", "BF16", "F8_E4M3", "I8")
 SCALES = {"float16": "F16", "bfloat16": "BF16", "e8m0": "F8_E8M0"}
 
@@ -23,6 +24,11 @@ def filled(count: int, dtype: str) -> int:
     """Length of a list of numbers that is filled up to a multiple of `ALIGN` bytes."""
     itemsize = NUMPY_DTYPES[dtype].itemsize
     return -(-count * itemsize // ALIGN) * ALIGN // itemsize
+
+
+def credible(size: int, coded: int) -> bool:
+    """Whether so many coded bytes may stand for so much: a file must not claim any amount."""
+    return 0 <= size <= coded << MOST_CODED
 
 
 @dataclass(frozen=True)
@@ -81,8 +87,10 @@ class Scheme:
     def check(self, size: int) -> None:
         """Raise ValueError where the parts do not fit a tensor of so many weights."""
         known = self.values in ENTRIES and self.scale_dtype in SCALES.values()
-        if not known or not 1 <= self.n_values <= MAX_VALUES or (self.coded or 0) < 0:
+        if not known or not 1 <= self.n_values <= MAX_VALUES:
             raise ValueError("scheme is out of range")
+        if self.coded is not None and not credible(size, self.coded):
+            raise ValueError("coded indices are too few for the tensor")
         for layout in (self.tables, self.scales):
             if layout is None:
                 continue

@@ -22,7 +22,7 @@ from solvq.checkpoint._encode import Encoded, encode, weighted_squares
 from solvq.checkpoint._job import Job, Progress, counted
 from solvq.checkpoint._lossless import pack_lossless
 from solvq.checkpoint._schema import KEY, MANIFEST, SKELETON, Description, signature
-from solvq.checkpoint._scheme import Stored
+from solvq.checkpoint._scheme import Stored, credible
 from solvq.checkpoint._settings import Recipe
 from solvq.scalar._kernels import Float64
 
@@ -47,7 +47,8 @@ def kept(job: Job, name: str, reason: str) -> Kept:
     if not wanted or name in job.biases or entry.dtype not in NUMPY_DTYPES:
         return Kept(reason)
     stream = pack_lossless(job.source.raw(name), NUMPY_DTYPES[entry.dtype].itemsize, job.n_jobs)
-    return Kept(reason, stream if stream.size < entry.nbytes else None)
+    pays = stream.size < entry.nbytes and credible(entry.nbytes, stream.size)
+    return Kept(reason, stream if pays else None)
 
 
 def results(job: Job, recipes: Mapping[str, Recipe]) -> Iterator[tuple[str, Encoded | Kept]]:
