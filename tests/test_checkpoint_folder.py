@@ -99,6 +99,17 @@ def test_existing_folders_need_force(model: Path, tmp_path: Path) -> None:
         checkpoint.compress(model, tmp_path / "no" / "out")
 
 
+@pytest.mark.parametrize("name", ["model.safetensors.index.json", "old.safetensors", "a.bin"])
+def test_folders_of_other_weights_are_refused(model: Path, tmp_path: Path, name: str) -> None:
+    """They would be read in place of those written."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text("mine")
+    with pytest.raises(FormatError, match=f"holds other weights .{name}"):
+        checkpoint.compress(model, out, force=True)
+    assert contents(out) == {name: b"mine"}
+
+
 @pytest.mark.parametrize("there", [False, True])
 @pytest.mark.parametrize("moment", ["weights", "companions", "report"])
 def test_nothing_half_is_left(
