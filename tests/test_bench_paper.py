@@ -77,7 +77,7 @@ def test_every_method_takes_part() -> None:
 
 
 def test_a_fit_that_takes_too_long_is_said_so() -> None:
-    x = np.random.default_rng(0).standard_normal(100_000)
+    x = np.random.default_rng(0).standard_normal(10_000)
     study = Study(None, Path(), time_limit=0.2)
     slow = Entry("mixture", "mixture", {"tol": 0.0, "max_iter": 100_000})
     assert fit_all(study, [(x, None)], 64, slow).status == "timeout"
