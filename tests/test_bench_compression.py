@@ -294,7 +294,7 @@ def test_verdicts() -> None:
     text = judgement(verdicts(found))
     assert "nf4: solvq-auto at equal bytes: better 1, equal 0, worse 1 (of 2)" in text
     assert "error x 0.500" in text
-    found += [result("minilm", "solvq-entropy", 4.0, 0.6, 0.0054)]
+    found += [result("minilm", "solvq-error", 4.0, 0.6, 0.0054)]
     assert [goal.met for goal in goals(found)] == [True]
     skipped = {"model": "g2p", "method": "solvq-auto", "bits": 3.0, "status": "skipped"}
     text = table("g2p", [*found[1:2], skipped | {"reason": "not yet"}])

@@ -18,6 +18,7 @@ STYLES = {
     "solvq-row": (ORANGE, "^:"),
     "solvq-auto": (RED, "o--"),
     "solvq-entropy": (RED, "o-"),
+    "solvq-error": (RED, "d"),
     "solvq-importance": (RED, "*-"),
     "k-means": (DARK, "s-"),
     "k-means-half": (GREY, "s-"),

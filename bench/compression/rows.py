@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from solvq import checkpoint
 
 Settings = dict[str, Any]
+ERROR = 0.0055  # squared, relative: what MiniLM's matrices should have at 4 bits
 IMPORTANCE = "<importance>"  # stands for the model's own file
 WHOLE, ALL = (8.0, 4.0, 3.0, 2.0), (8.0, 4.0, 3.0, 2.5, 2.0)
 
@@ -33,6 +34,11 @@ def average(bits: float) -> Settings:
     return {"avg_bits": bits}
 
 
+def within(_: float) -> Settings:
+    """A limit on the error of all tensors together."""
+    return {"max_error": ERROR}
+
+
 TENSOR, TABLES = {}, {"layout": "row"}
 AUTO = {"layout": "auto"}
 ENTROPY = AUTO | {"entropy": True}
@@ -43,6 +49,9 @@ SOLVQ: dict[str, Row] = {
     "solvq-row": Row("one exact table per row", TABLES, values, WHOLE),
     "solvq-auto": Row("bits and layout chosen per tensor", AUTO, average, ALL),
     "solvq-entropy": Row("the same, entropy-coded", ENTROPY, average, ALL),
+    "solvq-error": Row(
+        f"fewest bytes at a squared error of {ERROR} in total", ENTROPY, within, (4.0,)
+    ),
     "solvq-importance": Row("the same, weighted by importance", WEIGHTED, average, ALL),
 }
 AT_SIZE: dict[str, Settings] = {"auto": AUTO, "entropy": ENTROPY, "importance": WEIGHTED}
