@@ -19,6 +19,7 @@ run scalar-methods bench scalar-methods --repeats 3
 run scalar-rows bench scalar-rows --repeats 3
 run scalar-entropy bench scalar-entropy --figure docs/scalar-entropy.svg
 run scalar-nested bench scalar-nested
+run scalar-curve bench scalar-curve
 run scalar-blocks bench scalar-blocks --repeats 7
 run checkpoint-g2p bench.checkpoint
 if [ -n "${MINILM:-}" ]; then
