@@ -150,7 +150,8 @@ def within_file(
     size = smallest.nbytes + overhead(smallest)
     if size <= limit:
         return smallest
+    fixed = all(option.scheme.coded is None for option in least.values())
     raise ValueError(
         f"the budget cannot be met: the smallest file with these settings has {size + MARGIN} "
-        "bytes; raise it, compress more tensors, or use entropy coding"
+        f"bytes; raise it, or compress more tensors{', or use entropy coding' if fixed else ''}"
     )

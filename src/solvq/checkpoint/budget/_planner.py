@@ -127,7 +127,8 @@ class Planner:
             least = sum(min(o.nbytes for o in one.options) for one in self.found.values())
             raise ValueError(
                 f"avg_bits is {budget.avg_bits:g}; the least with these settings is "
-                f"{8.0 * least / weights:.3f}: raise it, or use entropy coding"
+                f"{8.0 * least / weights:.3f}: raise it"
+                + ("" if job.settings.entropy else ", or use entropy coding")
             )
         return plan
 
