@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from solvq.checkpoint._layout import layout_of
-from solvq.checkpoint._pack import PAD, gather, multiply, pack, packed_size, unpack
+from solvq.checkpoint._pack import PAD, gather, multiply, pack, packed_size, squares, unpack
 
 
 def plain_pack(indices: list[int], bits: int) -> bytes:
@@ -60,3 +60,13 @@ def test_gather_and_multiply_take_the_block_of_each_weight(
         block = r // layout.height * layout.across + c // layout.width
         assert out[i] == tables[block, indices[i]]
         assert values[i] == block
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_squares_are_those_of_numpy(dtype: type) -> None:
+    rng = np.random.default_rng(0)
+    x, y, w = (rng.standard_normal(1000).astype(dtype) for _ in range(3))
+    wide, other, weight = (a.astype(np.float64) for a in (x, y, abs(w)))
+    none, nothing = np.empty(0), np.empty(0, dtype)
+    assert squares(x, nothing, none) == pytest.approx(float(wide @ wide), rel=1e-12)
+    assert squares(x, y, weight) == pytest.approx(float(weight @ (wide - other) ** 2), rel=1e-12)

@@ -13,7 +13,7 @@ from solvq.checkpoint._container import NAMES, NUMPY_DTYPES
 from solvq.checkpoint._feedback import bias_shift
 from solvq.checkpoint._layout import Layout, layout_of
 from solvq.checkpoint._outputs import Choice, fitted, matrix, output_error
-from solvq.checkpoint._pack import gather, index_width, pack, table_error
+from solvq.checkpoint._pack import gather, index_width, pack, squares, table_error
 from solvq.checkpoint._scales import (
     balancing,
     block_scales,
@@ -62,13 +62,14 @@ def weighted_squares(
     flat: NDArray[Any], weight: Weight = None, less: NDArray[Any] | None = None
 ) -> float:
     """Weighted sum of squares in float64, of a difference if asked, without a copy of the whole."""
-    total = 0.0
+    total, none = 0.0, np.empty(0)
     for start in range(0, flat.size, CHUNK):
         chunk = slice(start, start + CHUNK)
-        part = flat[chunk].astype(np.float64)
-        if less is not None:
-            part -= less[chunk].astype(np.float64)
-        total += float(part @ part if weight is None else (part * part) @ weight[chunk])
+        x = flat[chunk]
+        y = np.empty(0, x.dtype) if less is None else less[chunk]
+        if x.dtype.itemsize <= 2:
+            x, y = x.astype(np.float32), y.astype(np.float32)
+        total += squares(x, y, none if weight is None else weight[chunk])
     return total
 
 

@@ -129,3 +129,13 @@ def table_error(
                 i += 1
             total += part
     return total
+
+
+@kernel
+def squares(x: NDArray[Any], less: NDArray[Any], weight: Any) -> float:
+    """Weighted sum of squared differences; empty ``less`` are zeros, empty ``weight`` counts."""
+    total = 0.0
+    for i in range(x.size):
+        error = np.float64(x[i]) - (np.float64(less[i]) if less.size else 0.0)
+        total += error * error * (weight[i] if weight.size else 1.0)
+    return total
