@@ -41,9 +41,9 @@ class EfficientNetLite0(Model):
         "(so a classifier that always says church would be right), and logits on Kodak crops"
     )
     measures = (
-        Measure("top1", True, "share of the churches whose first class of 1000 is church"),
-        Measure("top5", True, "share of the churches with church among the first five classes"),
         Measure("cosine", True, "to the shipped model's logits (centred), crops of Kodak"),
+        Measure("top1", True, "share of churches whose first class of 1000 is church, no others"),
+        Measure("top5", True, "share of churches with church among the first five classes"),
     )
 
     def shipped(self) -> Path:
