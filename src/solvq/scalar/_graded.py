@@ -167,20 +167,25 @@ def moved(data: Points, nodes: Int32) -> tuple[Float64, Float64, float]:
 
 
 @kernel
+def first_above(x: Float64, edge: float, low: int, high: int) -> int:
+    """First of the sorted points ``low..high - 1`` that is above an edge; ``high`` if none is."""
+    while low < high:
+        middle = (low + high) >> 1
+        if x[middle] <= edge:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@kernel
 def _placed(data: Points, nodes: Int32, ends: Int32, means: Float64) -> Int32:
     """Breaks of all points from those of the nodes: halfway between the means, in the cell."""
     breaks = np.empty(ends.size, np.int32)
     breaks[0], breaks[-1] = 0, data.x.size
     for c in range(1, ends.size - 1):
         edge = means[c - 1] + 0.5 * (means[c] - means[c - 1])
-        low, high = nodes[ends[c] - 1] + 1, nodes[ends[c]]
-        while low < high:
-            middle = (low + high) >> 1
-            if data.x[middle] <= edge:
-                low = middle + 1
-            else:
-                high = middle
-        breaks[c] = low
+        breaks[c] = first_above(data.x, edge, nodes[ends[c] - 1] + 1, nodes[ends[c]])
     return breaks
 
 

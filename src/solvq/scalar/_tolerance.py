@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from solvq.scalar._graded import BLOCK, Points, _cell, fitted
+from solvq.scalar._graded import BLOCK, Points, _cell, first_above, fitted
 from solvq.scalar._kernels import Float64, Int32, Workspace, kernel
 from solvq.scalar._partition import _rounding, search, summing
 from solvq.scalar._probe import probe, traced
@@ -179,14 +179,7 @@ def _placed(points: Points, breaks: Int32, means: Float64) -> Int32:
     placed = breaks.copy()
     for c in range(1, breaks.size - 1):
         edge = means[c - 1] + 0.5 * (means[c] - means[c - 1])
-        low, high = breaks[c - 1] + 1, breaks[c + 1] - 1
-        while low < high:
-            middle = (low + high) >> 1
-            if points.x[middle] <= edge:
-                low = middle + 1
-            else:
-                high = middle
-        placed[c] = low
+        placed[c] = first_above(points.x, edge, breaks[c - 1] + 1, breaks[c + 1] - 1)
     return placed
 
 
