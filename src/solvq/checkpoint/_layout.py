@@ -50,9 +50,10 @@ class Layout(NamedTuple):
     @property
     def length(self) -> int:
         """Consecutive weights of a block, of which the blocks are runs; 0 if they are not."""
-        runs = self.width if self.rows == 1 or self.width < self.columns else self.columns
+        if self.rows == 1:
+            return self.width
         whole = self.width == self.columns and self.rows % self.height == 0
-        return runs * self.height if self.rows == 1 or whole else 0
+        return self.height * self.columns if whole else 0
 
 
 def layout_of(name: str, shape: tuple[int, ...]) -> Layout:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from solvq.checkpoint._container import NUMPY_DTYPES
 from solvq.checkpoint._layout import Layout, layout_of
+from solvq.checkpoint._pack import multiply
 from solvq.scalar._kernels import Float64, kernel
 
 DAMPING = 0.01  # of the mean weight is added to that of each block
@@ -45,18 +46,6 @@ def _moments(
             w = weight[i] if weight.size else 1.0
             out[0, b] += w * x[i] * q[i]
             out[1, b] += w * q[i] * q[i]
-            i += 1
-
-
-@kernel
-def _spread(scales: Float64, layout: Layout, out: Float64) -> None:
-    """Write the scale of each weight."""
-    across = -(-layout.columns // layout.width)
-    i = 0
-    for r in range(layout.rows):
-        first = r // layout.height * across
-        for c in range(layout.columns):
-            out[i] = scales[first + c // layout.width]
             i += 1
 
 
@@ -109,8 +98,8 @@ def divided(
     flat: NDArray[Any], weight: Float64 | None, scales: Float64, layout: Layout
 ) -> tuple[NDArray[Any], Float64]:
     """Weights over their scales, and what an error there counts: the squared scale."""
-    factor = np.empty(flat.size)
-    _spread(scales, layout, factor)
+    factor = np.ones(flat.size)
+    multiply(factor, scales, layout)
     y = (flat / factor).astype(flat.dtype)
     factor *= factor
     return y, factor if weight is None else factor * weight
