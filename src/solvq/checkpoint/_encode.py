@@ -73,11 +73,11 @@ def weighted_squares(
     return total
 
 
-def entry_dtypes(own: str, scale: str, settings: Settings) -> tuple[str, str]:
+def entry_dtypes(own: str, scaled: bool, settings: Settings) -> tuple[str, str]:
     """Dtype that table entries of a tensor should have, and the one if that does harm."""
     small = NUMPY_DTYPES[own].itemsize <= 2
-    exact = "F32" if scale and small else own
-    if settings.values == "same" or (settings.values == "auto" and small and not scale):
+    exact = "F32" if scaled and small else own
+    if settings.values == "same" or (settings.values == "auto" and small and not scaled):
         return exact, exact
     return RESTRICTED.get(settings.values, "F16"), exact
 
@@ -124,7 +124,7 @@ def _solved(
     array, weight = tensor.array, tensor.weight
     flat, tables = array.reshape(-1), layout_of(recipe.layout, array.shape)
     find = Finder(recipe.n_values, *settings.quantizer(recipe.price), jobs)
-    wanted, _ = entry_dtypes(NAMES[flat.dtype], recipe.scale, settings)
+    wanted, _ = entry_dtypes(NAMES[flat.dtype], bool(recipe.scale), settings)
     if not recipe.scale:
         solved = solve(flat, weight, tables, find)
         return solved, np.empty(0), Scheme(tables, solved.tables.shape[1], wanted)
@@ -173,7 +173,7 @@ def _stored(
     """Scheme and tables as they are stored: in the wanted dtype, if that does no harm."""
     solved, scales, scheme = found
     own = NAMES[tensor.array.dtype]
-    wanted, exact = entry_dtypes(own, "" if scheme.scales is None else "scale", settings)
+    wanted, exact = entry_dtypes(own, scheme.scales is not None, settings)
     scheme, choice, error = replace(scheme, values=exact), Choice(*solved[:2]), solved.error
     for values in dict.fromkeys((wanted, exact)):
         scheme = replace(scheme, values=values)

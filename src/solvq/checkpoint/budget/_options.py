@@ -197,7 +197,7 @@ def fixed_options(
     families = FAMILIES if settings.layout == AUTO else ((settings.layout, settings.scale),)
     for name, scale_name in families:
         recipe = Recipe(str(name), 0, scale_name)
-        values, _ = entry_dtypes(NAMES[flat.dtype], scale_name, settings)
+        values, _ = entry_dtypes(NAMES[flat.dtype], bool(scale_name), settings)
         layout, blocks = layout_of(recipe.layout, array.shape), None
         dtype = SCALES[settings.scale_dtype]
         if scale_name:

@@ -47,7 +47,7 @@ class Priced(Candidates):
         array, weight = tensor.array, tensor.weight
         self.about, self._points, self._saved = about, list[Point](), 0.0
         self._balance = balance(weight, array.shape)
-        values, _ = entry_dtypes(NAMES[array.dtype], self._balance, settings)
+        values, _ = entry_dtypes(NAMES[array.dtype], bool(self._balance), settings)
         self._scheme = Scheme(layout_of("tensor", array.shape), 1, values, coded=0)
         if self._balance:
             blocks, dtype = layout_of(self._balance, array.shape), SCALES[settings.scale_dtype]
